@@ -55,7 +55,7 @@ def name_problems(node: Node, root: Node) -> Problems:
 def detail_problems(node: Node, logs: dict[str, Log], row: dict[str, Any]) -> Problems:
     """Of a model it shows what its commit says of it. Metrics, parameters and times are in the table's rows only."""
     details, log = node["details"], logs.get(node["table"])
-    if node["kind"] != "model":
+    if node["kind"] != "model" or node["reference"]:  # what was only looked up is no model that answered
         if details:
             yield node, "shows details that such a step has none of"
         return

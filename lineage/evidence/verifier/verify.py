@@ -23,7 +23,14 @@ from assay.lineage.evidence.verifier.prediction import check_answer, check_predi
 from assay.lineage.evidence.verifier.real_files import check_lake, check_landing
 from assay.lineage.evidence.verifier.steps import check_trace
 from assay.lineage.evidence.verifier.vouching import check_stored, check_vouching
-from assay.lineage.evidence.verifier.way import check_runs, check_slices, deciding, follow, shown_commits
+from assay.lineage.evidence.verifier.way import (
+    check_runs,
+    check_slices,
+    deciding,
+    follow,
+    only_looked_up,
+    shown_commits,
+)
 
 DOCUMENTS = (
     "manifest.json",
@@ -67,7 +74,8 @@ def verify(
     findings += guarded("manifest.json", lambda: check_manifest(manifest, row, logs, files, trace))
     try:
         start = logs[row["table"]].commits[row["version"]]
-        way = follow(logs, start, {(claim["table"], claim["version"]) for claim in claims})
+        claimed = {(claim["table"], claim["version"]) for claim in claims}
+        way = follow(logs, start, claimed - only_looked_up(trace))
         decides = deciding(logs, way, trace)
         shown = shown_commits(trace)
     except UNREADABLE:

@@ -115,6 +115,14 @@ def deciding(logs: dict[str, Log], way: list[Commit], trace: dict[str, Any]) -> 
     return lambda table, version: (table, version) in on_way or version <= unproven.get(table, -1)
 
 
+def only_looked_up(trace: dict[str, Any]) -> set[tuple[str, int]]:
+    """The commits that the trace names for look-ups alone: of a table of models, another one than that of the prediction."""
+    named: dict[bool, set[tuple[str, int]]] = {True: set(), False: set()}
+    for node in trace["nodes"]:
+        named[bool(node["reference"])].update((node["table"], version) for version in node["commits"])
+    return named[True] - named[False]
+
+
 def shown_commits(trace: dict[str, Any]) -> set[tuple[str, int]]:
     """The commits that the trace names."""
     return {(node["table"], version) for node in trace["nodes"] for version in node["commits"]}
