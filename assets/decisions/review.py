@@ -210,8 +210,8 @@ def _write_down(source: Source, env: Resources, partition: str, decision: Decisi
     )
 
     def body(tx: Transaction) -> None:
-        tx.read(source.quarantine, [partition])
-        tx.read(source.raw, [partition])
+        tx.note(source.quarantine, [partition])
+        tx.note(source.raw, [partition])
         noted = DecisionSection(
             id=identity,
             action=decision.action,

@@ -342,7 +342,7 @@ def _compute(source: Source, tx: Transaction, env: Resources, batch: Batch) -> M
         tx.write(source.clean, clean.frames(), column_lineage=lineage, extra=extra)
         tx.write(source.quarantine, held.frames())
         if batch.published is not None and batch.published.read:
-            tx.read(source.quarantine, sorted(batch.published.read), lookup=True)
+            tx.note(source.quarantine, sorted(batch.published.read), lookup=True)
     released = settled.counts.get(RELEASED, 0)
     if clean.rows + held.rows - released != report.rows_in:
         raise AssertionError(f"{source.name}: {report.rows_in} rows in, {clean.rows} + {held.rows} - {released} out")

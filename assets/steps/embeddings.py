@@ -84,7 +84,7 @@ def _compute_embedding(embedding: Embedding, tx: Transaction, env: Resources, te
     )
     missing = keyed
     try:
-        tx.read(embedding.table, lookup=True)
+        tx.note(embedding.table, lookup=True)
         embedded = holding(tx.state(embedding.table), [TEXT_KEY], keyed.select(TEXT_KEY)).select(TEXT_KEY)
         missing = keyed.join(embedded.collect(), on=TEXT_KEY, how="anti").sort(TEXT_KEY)
     except TableMissing:

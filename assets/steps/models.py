@@ -354,7 +354,7 @@ def _prepare_predictions(
         else:
             available(tx, table)
     try:
-        tx.read(model.table)
+        tx.note(model.table)
         stored = model_of_state(tx.state(model.table), model.name)
     except TableMissing:
         raise NotReady(f"{model.table} does not exist yet: materialise it first.", table=model.table) from None

@@ -28,9 +28,9 @@ def read_input(tx: Transaction, item: Input) -> None:
             f"{type(item).__name__} cannot be an input. Pass a Snapshot, a Slice, a TrainingSetVersion or a ModelVersion."
         )
     if isinstance(item, Slice):
-        tx.read(snapshot.table, item.partitions, version=snapshot.version, lookup=item.lookup, excluded=item.excluded)
+        tx.note(snapshot.table, item.partitions, version=snapshot.version, lookup=item.lookup, excluded=item.excluded)
     else:
-        tx.read(snapshot.table, version=snapshot.version)
+        tx.note(snapshot.table, version=snapshot.version)
     now = tx.state(snapshot.table).snapshot
     if (now.table_id, now.commit_sha256) != (snapshot.table_id, snapshot.commit_sha256):
         raise AssayError(

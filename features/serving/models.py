@@ -163,7 +163,7 @@ def stage_model(
     table = models_table(name)
     texts = {"metrics": _json(metrics, f"{table}: metrics"), "params": _json(params, f"{table}: params")}
     try:
-        tx.read(table, lookup=True)
+        tx.note(table, lookup=True)
         stored = _stored(tx.state(table), artifact.sha256, newest=newest)
     except TableMissing:
         stored = pl.DataFrame(schema=_DESCRIBED)

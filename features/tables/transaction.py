@@ -92,9 +92,17 @@ class Transaction:
         """
         return self.reader.read(name, partitions, version=version, lookup=lookup, excluded=excluded)
 
-    def note(self, name: str, *, lookup: bool = False, excluded: Sequence[str] = ()) -> TableState:
-        """Make a table an input as `read` does, without a frame: for someone who opens only the files that are needed."""
-        return self.reader.note(name, lookup=lookup, excluded=excluded)
+    def note(
+        self,
+        name: str,
+        partitions: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+        lookup: bool = False,
+        excluded: Sequence[str] = (),
+    ) -> TableState:
+        """Make a table an input as `read` does, without a frame: for someone who opens few of its files, or none."""
+        return self.reader.note(name, partitions, version=version, lookup=lookup, excluded=excluded)
 
     @property
     def reads(self) -> tuple[Slice, ...]:
