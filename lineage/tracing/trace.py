@@ -181,7 +181,8 @@ class _Tracer:
         writers = writers_digest(log.index.writer_digests(version, [partition]))
         slices = (Slice(log.snapshot(version), (partition,), digest_of(files), writers=writers),)
         root = Node("prediction", row["prediction_id"], table, slices, self.status(log, slices), tuple(commits))
-        inputs = self.inputs(commits, follow=True, model=row["model_version"])
+        # The commit says which model answered; one with answers of several leaves it to the row, which may have been changed.
+        inputs = self.inputs(commits, follow=True, model=model_of(commits[-1]) or row["model_version"])
         shown = {name: _plain(value) for name, value in row.items() if name not in ("prediction_id", "inputs")}
         described = commits[-1].predictions
         details = {
