@@ -25,7 +25,7 @@ class JoinOptions:
         event_time: The spine's column with the time.
 
     Raises:
-        AssayError: For a word that is neither, a flag that is none, or a column without a name.
+        AssayError: For an unknown word, a flag that is no truth value, or a column without a name.
     """
 
     known_at: KnownAt | Mapping[str, KnownAt] = "event"

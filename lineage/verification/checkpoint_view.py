@@ -3,7 +3,7 @@
 The same question as in `reader_view`, at the cost of the answer: the folder of the log is not listed, and no table is opened.
 Readers begin with the newest checkpoint up to the version that they open; it is looked for among the versions just before. It is
 compared with the table's index as a whole, once (see `compared`); for the partitions in question the files must be in the commits
-that are said to have added them, too. Files of other partitions that are not as they should be are said, and decide nothing. What
+that are said to have added them, too. Wrong files of other partitions are reported, and decide nothing. What
 else is otherwise than expected raises `Unproven`: then readers are asked.
 """
 

@@ -53,7 +53,7 @@ class _Records:
 def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None) -> Iterator[Finding]:
     """Every version that was read is still the commit that was read, and holds the files that were read; and so are the
     commits from which this follows. What others recorded of them is the same. What was changed of commits on which nothing in
-    question depends is said, and decides nothing."""
+    question depends is reported, and decides nothing."""
     records = _Records()
     findings: dict[Finding, None] = {}
     if witness is not None:

@@ -34,7 +34,7 @@ def check_readers(
     lake: Lake, trace: Trace, logs: Mapping[str, LogReplay | None], changed: Collection[str] = ()
 ) -> Iterator[Finding]:
     """At the versions that were read, a reader sees the files that the commits name. Asked is about one version between two
-    checkpoints, the first that was read. Other files of partitions that were not read are said, and decide nothing. Tables of
+    checkpoints, the first that was read. Wrong files of partitions that were not read are reported, and decide nothing. Tables of
     which commits are known to be `changed` are left out."""
     problems, notes = list[Finding](), list[Finding]()
     count = 0

@@ -32,7 +32,7 @@ def row_digest(columns: dict[str, tuple[str, Any]]) -> bytes:
     for name in sorted(columns):
         kind, value = columns[name]
         if value is not None and type(value) not in _KINDS.get(kind, ()):  # 0 is not false
-            raise ValueError(f"a {kind} that is none")
+            raise ValueError(f"the value is no {kind}")
         header += sized(name.encode()) + sized(kind.encode())
         there = b"\1" if value is not None else b"\0"
         if kind in ("int", "date", "timestamp"):

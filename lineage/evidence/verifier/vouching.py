@@ -37,7 +37,7 @@ def check_vouching(
     """Every commit is what others recorded of it: later commits, commits that read it, its seal, the lineage store and the
     events of runs. A commit that all of them contradict was changed; a record that better ones contradict was changed itself.
     On the way to the prediction nothing may stand for which nobody but itself vouches. A change on which nothing in question
-    depends is said, and does not decide (`decides`, by table and version)."""
+    depends is reported, and does not decide (`decides`, by table and version)."""
 
     def finding(what: str, detail: str, table: str, version: int) -> Finding:
         required = decides(table, version)
