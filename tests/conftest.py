@@ -23,6 +23,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from hypothesis import settings
 
+from tests.forked import MODELS, Ended, run_forked
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 SOAK = bool(os.environ.get("SOAK"))
@@ -362,19 +364,21 @@ class Place:
 
     def assay(self, *arguments: str, code: int = 0) -> str:
         """Run the command to its end, which must have this exit code. Returns standard output and error."""
-        process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        printed, _ = process.communicate()
-        assert process.returncode == code, (
-            f"assay {' '.join(arguments)}: exit code {process.returncode}\n{printed[-4000:]}"
-        )
-        return printed
+        ended = self._run(*arguments, merged=True)
+        assert ended.code == code, f"assay {' '.join(arguments)}: exit code {ended.code}\n{ended.out[-4000:]}"
+        return ended.out
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What the command answers with `--json`, as data."""
-        process = self.start(*arguments, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        answer, complaint = process.communicate()
-        assert process.returncode == code, f"assay {' '.join(arguments)}: {process.returncode}\n{complaint[-4000:]}"
-        return json.loads(answer)
+        ended = self._run(*arguments, "--json")
+        assert ended.code == code, f"assay {' '.join(arguments)}: {ended.code}\n{ended.err[-4000:]}"
+        return json.loads(ended.out)
+
+    def _run(self, *arguments: str, merged: bool = False) -> Ended:
+        """In a process that need not import everything again. One that `start` starts does."""
+        learns = arguments[0] == "materialize" and "ASSAY_PROJECT" not in self.settings
+        imports = MODELS if learns else ()
+        return run_forked("assay", *arguments, environment=self.environment, merged=merged, imports=imports)
 
 
 @pytest.fixture(scope="session")

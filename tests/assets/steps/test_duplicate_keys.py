@@ -3,8 +3,6 @@
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,6 +24,7 @@ from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.store import open_store
 from tests.conftest import SOAK
+from tests.forked import run_forked
 
 
 def source_of(mode: str, *, timed: bool = True) -> Source:
@@ -335,8 +334,8 @@ def test_a_run_that_is_killed_after_any_of_its_commits_changes_nothing_of_the_en
     delivered[1, "a"], delivered[4, "a"] = sold(1, 1, 1, first=2), [*sold(1, 4, 4, first=2), *sold(3, 4)]
     for number in (1, 4):
         lake.deliver(number, "a", delivered[number, "a"])
-    code = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(commits)], check=False).returncode
-    assert code == -signal.SIGKILL
+    killed = run_forked("-c", KILLED, str(tmp_path), str(commits), imports=("hypothesis", "pytest"))
+    assert killed.code == -signal.SIGKILL, killed.err
     lake.plan()
     assert lake.state() == model(delivered, "none", timed=True)
     assert lake.plan() == 0

@@ -1,5 +1,6 @@
 """The torch dataset: every row once, whoever reads it and whoever is killed in between; the same order everywhere."""
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,10 +126,18 @@ def test_every_row_comes_once_over_kills(
     assert sorted(seen) == list(range(ROWS))
 
 
+def workers() -> dict[str, Any]:
+    """Two. Torch is imported once for both; in a soak each begins as the loader starts it without being asked, and imports it."""
+    if os.environ.get("SOAK"):
+        return {"num_workers": 2}
+    multiprocessing.set_forkserver_preload(["torch", "polars"])
+    return {"num_workers": 2, "multiprocessing_context": "forkserver"}
+
+
 def test_workers_read_each_row_once_and_are_killed(numbers: TrainingSetVersion) -> None:
     rows = numbers.torch(columns=["k"], label="bought", batch_size=50, shuffle_seed=4)
     seen: list[int] = []
-    for count, batch in enumerate(rows.loader(num_workers=2)):
+    for count, batch in enumerate(rows.loader(**workers())):
         seen += keys([batch])
         if count == 6:
             break
