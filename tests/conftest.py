@@ -24,6 +24,7 @@ import pytest
 from hypothesis import settings
 
 from tests.forked import MODELS, Ended, run_forked
+from tests.order import place_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -255,41 +256,6 @@ def official() -> Callable[[Mapping[str, Any]], list[str]]:
     return check
 
 
-SHARED_RUN = "tests/end_to_end/full_run"
-# What takes longest comes first, so that nobody waits for one of these at the end (`--no-loadscope-reorder` keeps this order).
-# What mostly waits (for servers, sensors, pages) alternates with what computes: at each moment there is work for every core.
-LONGEST = (
-    SHARED_RUN,
-    "tests/end_to_end/unattended",
-    "tests/assay/cli/test_up_reload.py",
-    "tests/end_to_end/test_your_own_project.py",
-    "tests/assets/steps/test_compared_rows.py",
-    "tests/end_to_end/test_dagster_ui.py",
-    "tests/end_to_end/rhythms",
-    "tests/assay/cli/test_up.py",
-    "tests/end_to_end/test_kill.py",
-    "tests/docs/test_upstreams.py",
-    "tests/assets/steps/test_duplicate_keys.py",
-    "tests/assay/test_receiver.py",
-    "tests/docs/test_readme.py",
-    "tests/features/tables/test_crash.py",
-    "tests/assets/planning/test_plan_memory.py",
-    "tests/end_to_end",
-    "tests/assets/databases/replication",
-    "tests/features/embeddings",
-    "tests/docs",
-    "tests/assay",
-    "tests/assets/steps",
-    "tests/assets/dagster",
-    "tests/lineage/delivery",
-    "tests/lineage/api",
-    "tests/features/tables",
-    "tests/assets",
-    "tests/checks",
-    "tests/test_house.py",
-)
-
-
 # What `make test-fast` leaves out: whole runs, documents, PostgreSQL, wheels, browsers, killed processes.
 SLOW_PLACES = (
     "tests/end_to_end",
@@ -318,10 +284,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
 
-    def place(item: pytest.Item) -> int:
-        return next((number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
-
-    items.sort(key=place)
+    items.sort(key=lambda item: place_of(item.nodeid))
 
 
 def pytest_collection_finish() -> None:
@@ -331,12 +294,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody calls it
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of a file stay in one process, and so do those of the folder that shares one run of minutes."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return SHARED_RUN if nodeid.startswith(SHARED_RUN) else nodeid.partition("::")[0]
+    from tests.scheduling import ByFile
 
     return ByFile(config, log)
 
