@@ -8,6 +8,7 @@ Requests come over the socket of that number, each a line of JSON with four file
 for the exit code. Where the socket is closed, the tests are over, and with them everything that was forked.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -25,7 +26,6 @@ IMPORTS = (
     "alembic.command",
     "dagster",
     "deltalake",
-    "duckdb",
     "pandera.polars",
     "polars",
     "psycopg",
@@ -48,14 +48,22 @@ def serve(control: socket.socket) -> Callable[[], Any]:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets those that have ended
     while True:
         request, files = _receive(control)
-        for name in request["imports"]:
-            importlib.import_module(name)
+        _import(request["imports"])
         if os.fork() == 0:
             control.close()
             _keep(files)
             return _program(request)
         for file in files:
             os.close(file)
+
+
+def _import(names: Sequence[str]) -> None:
+    """Import modules, whose objects stay: no program has to look through them for garbage, which would copy all of them."""
+    gc.disable()
+    for name in names:
+        importlib.import_module(name)
+    gc.enable()
+    gc.freeze()
 
 
 def _receive(control: socket.socket) -> tuple[Mapping[str, Any], Sequence[int]]:
@@ -109,6 +117,5 @@ def _program(request: Mapping[str, Any]) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
-    for module_name in IMPORTS:
-        importlib.import_module(module_name)
+    _import(IMPORTS)
     serve(socket.socket(fileno=int(sys.argv[1])))()

@@ -112,8 +112,8 @@ class Desk:
         path.write_text(FILE.sub("", snippet.text) if path.suffix == ".csv" else snippet.text)
 
     def python(self, script: str) -> None:
-        done = run_forked(str(self.folder / script), folder=self.folder)
-        assert done.code == 0, done.err
+        done = subprocess.run([sys.executable, script], cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
     def shell(self, line: str, snippet: Snippet) -> str:
         command, _, tolerated = line.partition(" || test $? -eq ")
