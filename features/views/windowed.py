@@ -6,7 +6,8 @@ from t on: a row computed at t knows only what happened before t.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from assay.features.views.transformation import RowsRead, ViewDeclaration
 
 # Internal columns; the names cannot collide with features, which begin with a letter.
 _ENTITY = "__entity"
-_TIME = "__time"
+TIME = "__time"
 _SEEN = "__seen"
 
 
@@ -187,12 +188,28 @@ def aggregate(
     times = sorted({utc(time, f"view {view.view!r}: at") for time in ([at] if isinstance(at, datetime) else at)})
     if not times:
         raise AssayError(f"view {view.view!r}: name at least one time to compute it at")
+    scans = event_scans(view, frames, times)
+    with without_cells(view):
+        return _aggregate(view, {table: scan.collect() for table, scan in scans.items()}, times)
+
+
+def event_scans(
+    view: WindowedAggregates, frames: Mapping[str, pl.LazyFrame], times: Sequence[datetime]
+) -> dict[str, pl.LazyFrame]:
+    """By table the events that any window can see: the columns that the view needs, and the time as `TIME`.
+
+    Raises AssayError as `aggregate`."""
     scans = {table: _scan(view, table, frames, times) for table in view.sources()}
     _check_key_types(view, scans)
+    return scans
+
+
+@contextmanager
+def without_cells(view: WindowedAggregates) -> Iterator[None]:
+    """Polars quotes the cell it failed on, and cell values must not reach an error text: what fails is an AssayError without."""
     try:
-        return _aggregate(view, {table: scan.collect() for table, scan in scans.items()}, times)
+        yield
     except PolarsError as error:
-        # Polars quotes the cell it failed on, and cell values must not reach an error text.
         raise AssayError(
             f"view {view.view!r} could not be computed: an expression failed with {type(error).__name__}; "
             "check its features' expressions against the column types of the tables they read"
@@ -204,10 +221,10 @@ def _aggregate(view: WindowedAggregates, events: Mapping[str, pl.DataFrame], tim
     entities = pl.concat(frame.select(keys) for frame in events.values()).unique().sort(keys).with_row_index(_ENTITY)
     # In (entity, time) order each group is one contiguous slice: float sums then do not depend on thread scheduling.
     ordered = {
-        table: frame.join(entities, on=keys, maintain_order="left").sort(_ENTITY, _TIME, maintain_order=True)
+        table: frame.join(entities, on=keys, maintain_order="left").sort(_ENTITY, TIME, maintain_order=True)
         for table, frame in events.items()
     }
-    empty = pl.concat([_empty_values(view, table, frame) for table, frame in events.items()], how="horizontal")
+    empty = pl.concat([empty_values(view, table, frame) for table, frame in events.items()], how="horizontal")
     rows = pl.concat([_rows_at(view, ordered, empty, time) for time in times])
     return (
         rows.join(entities, on=_ENTITY)
@@ -233,7 +250,7 @@ def _scan(
     columns = list(schema) if None in roots else list(dict.fromkeys([*view.keys, *named]))
     earliest = times[0] - max(feature.width for feature in features)
     recent = frame.filter(time >= _literal(earliest), time < _literal(times[-1]))
-    return recent.select(*columns, time.alias(_TIME))
+    return recent.select(*columns, time.alias(TIME))
 
 
 def _check_key_types(view: WindowedAggregates, scans: Mapping[str, pl.LazyFrame]) -> None:
@@ -277,14 +294,14 @@ def _group(events: pl.DataFrame, features: Sequence[Windowed]) -> pl.DataFrame:
     )
 
 
-def _empty_values(view: WindowedAggregates, table: str, events: pl.DataFrame) -> pl.DataFrame:
+def empty_values(view: WindowedAggregates, table: str, events: pl.DataFrame) -> pl.DataFrame:
     """One row: each feature of the table over no events. Not-a-number (0 / 0) means there is no value."""
     values = events.clear().select(feature.expr.alias(feature.name) for feature in view.of_table(table))
     return values.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
 
 
 def _between(events: pl.DataFrame, end: datetime, width: timedelta) -> pl.DataFrame:
-    return events.filter(pl.col(_TIME) >= _literal(end - width), pl.col(_TIME) < _literal(end))
+    return events.filter(pl.col(TIME) >= _literal(end - width), pl.col(TIME) < _literal(end))
 
 
 def _literal(time: datetime) -> pl.Expr:
