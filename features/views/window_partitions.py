@@ -125,18 +125,16 @@ def files_with_events(state: TableState, column: str, spans: Sequence[Span]) -> 
     begin, end = spans[0][0], spans[-1][1]
     borders = [*begins, _micros(end)]
     for file, low, high in state.ranges_between(column, _micros(begin - _ROUNDED), _micros(end) - 1):
-        known = low is not None and high is not None
-        if known and bisect_right(borders, high) - bisect_right(borders, low) <= 1:  # it has events at both of its ends
-            ranges = [(low, high)]
-        else:
+        if low is None or high is None or bisect_right(borders, high) - bisect_right(borders, low) > 1:
             ranges = [(_micros(first), _micros(after) - 1) for first, after in _spans(state, file, column)]
-        for place in {n for low, high in ranges for n in range(*_places(borders, low, high))}:
+        else:  # it has events at both of its ends
+            ranges = [(low, high)]
+        places: set[int] = set()
+        for first, last in ranges:
+            places.update(range(bisect_right(borders, first), bisect_right(borders, last) + 1))
+        for place in places:
             found[place].append(file)
     return [tuple(sorted(files, key=lambda file: (file.partition or "", file.path))) for files in found[1:-1]]
-
-
-def _places(borders: Sequence[int], low: int, high: int) -> tuple[int, int]:
-    return bisect_right(borders, low), bisect_right(borders, high) + 1
 
 
 def _last_end(state: TableState, partitioning: Partitioning) -> datetime:
