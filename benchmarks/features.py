@@ -133,7 +133,7 @@ def main() -> None:
         table = env.lake.table("features/activity").at()
         kept = table.scan([keys[made - 1]]).drop("partition_key").collect().sort("customer_id")
         exact = [name for name in rows.columns if not name.startswith("spent")]
-        assert kept.select(exact).equals(rows.select(exact).cast(dict(kept.select(exact).schema)))
+        assert kept.select(exact).equals(rows.select(exact).cast(kept.select(exact).schema))
         size = sum(file.stat().st_size for file in Path(folder).glob("lake/partials/**/*.parquet")) / 1e6
         source = sum(file.stat().st_size for file in Path(folder).glob("lake/clean/**/*.parquet")) / 1e6
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

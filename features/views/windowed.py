@@ -17,6 +17,7 @@ from polars.exceptions import PolarsError
 
 from assay.errors import AssayError
 from assay.features.views.columns import ColumnLineage, require_columns
+from assay.features.views.decay import AGE
 from assay.features.views.expressions import check_feature, describe_feature, is_aggregation, root_columns
 from assay.features.views.timestamps import INSTANT, format_duration, instant, microseconds, parse_duration, utc
 from assay.features.views.transformation import RowsRead, ViewDeclaration
@@ -145,7 +146,7 @@ class WindowedAggregates:
         }
         lineage[self.event_time] = {"direct": [], "indirect": list(chosen)}
         for feature in self.features:
-            names = root_columns(feature.expr)
+            names = event_columns(feature.expr)
             lineage[feature.name] = (
                 "unknown"
                 if names is None
@@ -174,6 +175,12 @@ class WindowedAggregates:
     def of_table(self, table: str) -> list[Windowed]:
         """The features over the events of one table."""
         return [feature for feature in self.features if feature.source == table]
+
+
+def event_columns(expr: pl.Expr) -> tuple[str, ...] | None:
+    """The columns of events that an aggregation reads; None if it selects columns by type or pattern."""
+    names = root_columns(expr)
+    return None if names is None else tuple(name for name in names if name != AGE)
 
 
 def aggregate(
@@ -244,7 +251,7 @@ def _scan(
     frame, features = frames[table], view.of_table(table)
     schema = frame.collect_schema()
     where = f"view {view.view!r} reads table {table!r}, which"
-    roots = [root_columns(feature.expr) for feature in features]
+    roots = [event_columns(feature.expr) for feature in features]
     require_columns(schema, [*view.keys, *(name for names in roots for name in names or ())], where)
     time = instant(schema, features[0].time, where)
     # A selector may mean any column, so then every column is read.
@@ -298,12 +305,15 @@ def _group(events: pl.DataFrame, features: Sequence[Windowed]) -> pl.DataFrame:
 
 def empty_values(view: WindowedAggregates, table: str, events: pl.DataFrame) -> pl.DataFrame:
     """One row: each feature of the table over no events. Not-a-number (0 / 0) means there is no value."""
-    values = events.clear().select(feature.expr.alias(feature.name) for feature in view.of_table(table))
+    nothing = events.clear().with_columns(pl.lit(None, dtype=pl.Float64).alias(AGE))
+    values = nothing.select(feature.expr.alias(feature.name) for feature in view.of_table(table))
     return values.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
 
 
 def _between(events: pl.DataFrame, end: datetime, width: timedelta) -> pl.DataFrame:
-    return events.filter(pl.col(TIME) >= _literal(end - width), pl.col(TIME) < _literal(end))
+    inside = events.filter(pl.col(TIME) >= _literal(end - width), pl.col(TIME) < _literal(end))
+    age = (_literal(end) - pl.col(TIME)).dt.total_microseconds().cast(pl.Float64)
+    return inside.with_columns(age.alias(AGE))
 
 
 def _literal(time: datetime) -> pl.Expr:

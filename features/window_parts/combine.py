@@ -95,7 +95,7 @@ def _rows_at(
     for table in view.sources():
         for width in _widths(view, table):
             names = [feature.name for feature in view.of_table(table) if feature.width == width]
-            values = partials[table].states.features_of(joined[table, time - width, time], names, by=_ENTITY)
+            values = partials[table].states.features_of(joined[table, time - width, time], names, _ENTITY, time)
             rows = rows.join(
                 values.with_columns(pl.lit(True).alias(_SEEN)), on=_ENTITY, how="left", maintain_order="left"
             )

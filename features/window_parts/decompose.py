@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.features.views.decay import AGE
 from assay.features.views.expressions import is_elementwise, root_columns
 
 _STEM = "aggregate_"  # of the columns that stand for the aggregations
@@ -46,6 +47,7 @@ class Aggregation:
         join: The value of a window from the values of its parts in the order of time (a column); None where a value is not
             enough for that, as of a mean.
         ddof: Of a variance: by how much fewer than the values it is divided by.
+        rate: Of a decayed sum: the exponent of its weights for each µs (below 0).
     """
 
     column: str
@@ -54,6 +56,7 @@ class Aggregation:
     value: pl.Expr
     join: Callable[[str], pl.Expr] | None = None
     ddof: int = 0
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,8 +70,9 @@ class Decomposed:
 def decompose(expr: pl.Expr) -> Decomposed | None:
     """An aggregation as parts of a window can give it; None where they cannot.
 
-    They can where it is made, row by row, of counts, sums, means, minima, maxima, variances, standard deviations, numbers of
-    distinct values, and first and last values; of columns, of what is computed of them row by row, and of filtered rows.
+    They can where it is made, row by row, of counts, sums, decayed sums, means, minima, maxima, variances, standard deviations,
+    numbers of distinct values, first and last values, and sorted lists of the greatest; of columns, of what is computed of them
+    row by row, and of filtered rows.
     """
     found: dict[str, Aggregation] = {}
     try:
@@ -117,6 +121,10 @@ def _aggregation(tree: Any) -> Aggregation:
     if tree == "Len":
         return Aggregation(column, "Count", expr, expr, lambda part: pl.col(part).sum())
     ((kind, given),) = tree["Agg"].items()
+    if kind == "Implode":
+        return _greatest(column, expr, given)
+    if AGE in expr.meta.root_names():
+        return _decayed_sum(column, expr, tree)
     if kind not in _JOINS_ITSELF | _OTHERS:
         raise _Indivisible
     (value,) = expr.meta.pop()
@@ -129,6 +137,54 @@ def _aggregation(tree: Any) -> Aggregation:
     if kind == "Count":
         return Aggregation(column, kind, expr, value, lambda part: pl.col(part).sum())
     return Aggregation(column, kind, expr, value, ddof=given[1] if kind in ("Var", "Std") else 0)
+
+
+def _greatest(column: str, expr: pl.Expr, given: Any) -> Aggregation:
+    """`value.top_k(n).sort().implode()`: of the greatest of parts the greatest. Unsorted, their order would not be certain."""
+    match given:
+        case {"input": {"Sort": {"expr": {"Function": {"input": [tree, {"Literal": _}], "function": {"TopK": _}}}}}}:
+            value = _expression(tree)
+        case _:
+            raise _Indivisible
+    if not _of_each_row(value):
+        raise _Indivisible
+
+    def joined(part: str) -> pl.Expr:
+        sort = given["input"]["Sort"]
+        function = sort["expr"]["Function"]
+        values = [_tree(pl.col(part).explode(empty_as_null=False)), *function["input"][1:]]
+        of_parts = {**sort, "expr": {"Function": {**function, "input": values}}}
+        return _expression({"Agg": {"Implode": {**given, "input": {"Sort": of_parts}}}})
+
+    return Aggregation(column, "Greatest", expr, value, joined)
+
+
+def _decayed_sum(column: str, expr: pl.Expr, tree: Any) -> Aggregation:
+    """What `decayed` makes."""
+    match tree:
+        case {"Agg": {"Sum": {"BinaryExpr": {"left": of_value, "op": "Multiply", "right": {"Function": weight}}}}}:
+            value = _expression(of_value)
+        case _:
+            raise _Indivisible
+    match weight:
+        case {
+            "input": [
+                {
+                    "BinaryExpr": {
+                        "left": {"Column": name},
+                        "op": "Multiply",
+                        "right": {"Literal": {"Dyn": {"Float": rate}}},
+                    }
+                }
+            ],
+            "function": "Exp",
+        } if name == AGE:
+            pass
+        case _:
+            raise _Indivisible
+    if AGE in value.meta.root_names() or _is_filter(value) or not _of_each_row(value):
+        raise _Indivisible
+    return Aggregation(column, "Decayed", expr, value, rate=rate)
 
 
 def _of_column(given: Any, column: str) -> Any:

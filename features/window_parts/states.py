@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
 from assay.features.storage.parquet_files import stored_type
+from assay.features.views.timestamps import INSTANT
 from assay.features.views.windowed import TIME, Windowed
 from assay.features.window_parts.decompose import Aggregation, Decomposed
 
 _GROUP = "__group"
+_AT = "__at"
 _FLOATS = (pl.Float32(), pl.Float64())
 
 
@@ -66,10 +69,11 @@ class States:
         ordered = pl.concat(frames).sort(*keys, maintain_order=True)
         return self._grouped(ordered, [part.joined.alias(part.column) for part in self.parts], keys)
 
-    def features_of(self, states: pl.DataFrame, names: Sequence[str], by: str) -> pl.DataFrame:
-        """The values of these features, row by row, beside the column `by`."""
+    def features_of(self, states: pl.DataFrame, names: Sequence[str], by: str, at: datetime) -> pl.DataFrame:
+        """The values of these features at a time, row by row, beside the column `by`."""
         needed = {root for name in names for root in self.features[name].meta.root_names()}
-        rows = states.with_columns(value.alias(name) for name, value in self.values.items() if name in needed)
+        timed = states.with_columns(pl.lit(at, dtype=INSTANT).alias(_AT))
+        rows = timed.with_columns(value.alias(name) for name, value in self.values.items() if name in needed)
         return rows.select(by, *(self.features[name].alias(name) for name in names))
 
     def _grouped(self, ordered: pl.DataFrame, states: Sequence[pl.Expr], keys: Sequence[str]) -> pl.DataFrame:
@@ -102,7 +106,7 @@ def states_of(
         keys: Of the entity.
         features: Those over the table.
         taken_apart: Their expressions.
-        empty: The columns that they read, without rows.
+        empty: The columns that they read, without rows, and `AGE`.
     """
     parts: dict[str, Part] = {}
     values: dict[str, pl.Expr] = {}
@@ -125,6 +129,8 @@ def _state(aggregation: Aggregation, empty: pl.DataFrame) -> tuple[list[Part], p
         part = _part(aggregation, kind.lower(), aggregation.expr, aggregation.join, dtype)
         return [part], pl.col(part.column)
     given = empty.select(value).dtypes[0]
+    if kind == "Decayed":
+        return _decayed(aggregation)
     if kind == "NUnique":
         part = _part(aggregation, "distinct", value.unique().sort(), _united, pl.List(given))
         return [part], pl.col(part.column).list.len().cast(dtype)
@@ -149,6 +155,24 @@ def _state(aggregation: Aggregation, empty: pl.DataFrame) -> tuple[list[Part], p
     )
     variance = _divided(pl.col(squares.column), n, aggregation.ddof)
     return [count, mean, squares], (variance.sqrt() if kind == "Std" else variance).cast(dtype)
+
+
+def _decayed(aggregation: Aggregation) -> tuple[list[Part], pl.Expr]:
+    """A decayed sum as of the last event, which can be aged to any later time."""
+
+    def aged(value: pl.Expr, since: pl.Expr, until: pl.Expr) -> pl.Expr:
+        return value * ((until - since).dt.total_microseconds().cast(pl.Float64) * aggregation.rate).exp()
+
+    time = pl.col(TIME)
+    latest = _part(aggregation, "latest", time.max(), lambda part: pl.col(part).max(), INSTANT)
+    total = _part(
+        aggregation,
+        "decayed",
+        aged(aggregation.value, time, time.max()).sum(),
+        lambda part: aged(pl.col(part), pl.col(latest.column), latest.joined).sum(),
+        pl.Float64(),
+    )
+    return [latest, total], aged(pl.col(total.column), pl.col(latest.column), pl.col(_AT))
 
 
 def _part(

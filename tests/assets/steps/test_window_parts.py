@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from assay.assets.planning.plan import planned_runs
 from assay.assets.steps.features import view_step
 from assay.assets.steps.step import Step, execute
-from assay.features import Entity, FeatureView, Partitioning, windows
+from assay.features import Entity, FeatureView, Partitioning, decayed, windows
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.features.window_parts.blocks import ending_at, position_of
@@ -30,11 +31,12 @@ ENTITY = Entity("route", ["origin", "carrier"])
 AMOUNT = pl.col("amount")
 
 
-def view(name: str, *over: str, **aggregations: pl.Expr) -> FeatureView:
+def view(name: str, *over: str, every: str = "1d", **aggregations: pl.Expr) -> FeatureView:
     return FeatureView(
         name,
         entity=ENTITY,
         event_time="event_time",
+        every=every,
         features=windows(list(over), source="clean/trips", time="at", **(aggregations or {"n": pl.len()})),
     )
 
@@ -47,6 +49,8 @@ MANY_KINDS = {
     "most": AMOUNT.max(),
     "kinds": AMOUNT.n_unique(),
     "last": pl.col("trip").last(),
+    "top": AMOUNT.top_k(2).sort(descending=True, nulls_last=True).implode(),
+    "recent": decayed(AMOUNT, "5d"),
     "large": AMOUNT.filter(AMOUNT > 0.25).sum() / pl.len(),
 }
 
@@ -95,9 +99,8 @@ class Trips:
             result = execute(self.step, self.store.env(), key, force=True)
             yield key, next(item for item in result.done.writes if item.table == self.table).changed
 
-    def expected(self, key: str, days: int) -> dict[Any, dict[str, Any]]:
-        """Of the events in a window by plain Python, as far as no float is added up."""
-        end = self.partitioning.end_of(key)
+    def expected(self, end: datetime, days: int) -> dict[Any, dict[str, Any]]:
+        """Of the events in a window by plain Python."""
         events = self.store.lake.table("clean/trips").scan().collect().sort("at").rows(named=True)
         groups: dict[Any, list[dict[str, Any]]] = {}
         for event in events:
@@ -108,6 +111,10 @@ class Trips:
             amounts = [event["amount"] for event in mine]
             there = [amount for amount in amounts if amount is not None]
             of[who] = {"n": len(mine), "most": max(there, default=None), "kinds": len(set(amounts))}
+            of[who]["recent"] = pytest.approx(
+                sum((event["amount"] or 0) * 0.5 ** ((end - event["at"]) / timedelta(days=5)) for event in mine)
+            )
+            of[who]["top"] = [*sorted(there, reverse=True), *[None] * (len(mine) - len(there))][:2]
             of[who] |= {
                 "spent": pytest.approx(sum(there)),
                 "mean": pytest.approx(sum(there) / len(there)) if there else None,
@@ -159,6 +166,31 @@ def at(day: int, hour: float = 12) -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day - 1, hours=hour)
 
 
+def test_rows_of_an_hour_each_are_those_of_windows_that_end_there(tmp_path: Path) -> None:
+    daily = Partitioning.daily(FIRST, time_zone="Europe/Berlin")
+    hours = view("hours", "1h", "24h", every="1h")
+    trips = world(tmp_path, hours, daily)
+    assert trips.step.lookback == 2  # the first row of a day looks back into the day before, which clocks may cut short
+    for day in ("2026-03-28", "2026-03-29", "2026-03-30"):
+        begin, _ = daily.bounds(day)
+        trips.deliver(day, (begin,), (begin + timedelta(hours=5, minutes=30),))
+    trips.materialize()
+    for day, count in (("2026-03-28", 24), ("2026-03-29", 23), ("2026-03-30", 24)):
+        rows = trips.rows(day).sort("event_time")
+        assert rows["event_time"].to_list() == [daily.bounds(day)[0] + timedelta(hours=1 + n) for n in range(count)]
+        for time, of_hour, of_day in rows.select("event_time", "n_1h", "n_24h").rows():
+            assert of_day == trips.expected(time, 1)["JFK", "AA"]["n"]
+            assert of_hour == (time in (rows["event_time"][0], rows["event_time"][5]))
+    trips.made.clear()
+    late = daily.bounds("2026-03-29")[0] + timedelta(hours=20)
+    trips.deliver("2026-03-31", (late,), (daily.bounds("2026-03-31")[0],))
+    trips.materialize()
+    assert trips.made == dict.fromkeys(("2026-03-29", "2026-03-30", "2026-03-31"), 1)
+    for day in trips.made:
+        for time, of_day in trips.rows(day or "").select("event_time", "n_24h").rows():
+            assert of_day == trips.expected(time, 1)["JFK", "AA"]["n"]
+
+
 def test_short_windows_keep_no_parts(tmp_path: Path) -> None:
     assert view_step(view("short", "1d", "30d"), DAILY).outputs == ("features/short",)
     assert view_step(view("long", "1d", "32d"), DAILY).outputs == ("features/long", "partials/long")
@@ -203,14 +235,16 @@ def test_one_more_day_opens_its_events_and_few_blocks_and_a_late_event_what_it_i
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
-def test_parts_give_what_brute_force_and_a_recomputation_give(tmp_path: Path, zone: str, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("zone", "every"), [("UTC", "1d"), ("America/New_York", "1d"), ("Asia/Kolkata", "1d"), ("America/New_York", "6h")]
+)
+def test_parts_give_what_brute_force_and_a_recomputation_give(tmp_path: Path, zone: str, every: str, seed: int) -> None:
     """Late, corrected and deleted events, in days of another zone, over the days on which clocks are set."""
-    chance = random.Random(f"{zone} {seed}")
+    chance = random.Random(f"{zone} {every} {seed}")
     first = date(2026, 3, 6)
     daily = Partitioning.daily(first, time_zone=zone)
     days = daily.keys_between("2026-03-06", "2026-03-10")
-    trips = world(tmp_path, view("long", "1d", "2d", "36d", **MANY_KINDS), daily)
+    trips = world(tmp_path, view("long", "1d", "2d", "36d", every=every, **MANY_KINDS), daily)
     for _ in range(7):
         begin, end = daily.bounds(chance.choice(days))
         key = daily.current(begin) or ""
@@ -230,14 +264,18 @@ def test_parts_give_what_brute_force_and_a_recomputation_give(tmp_path: Path, zo
             trips.materialize()
     trips.materialize()
     for key in trips.store.lake.table("clean/trips").at().partitions():
-        rows = trips.rows(key).rows(named=True)
-        for width in (1, 2, 36):
+        begin, end = daily.bounds(key)
+        step = timedelta(hours=24 if every == "1d" else 6)
+        times = [end - n * step for n in range(5) if end - n * step > begin and (n == 0 or every == "6h")]
+        rows = trips.rows(key)
+        assert set(rows["event_time"].unique()) <= set(times)
+        for time, width in product(times, (1, 2, 36)):
             found = {
                 (row["origin"], row["carrier"]): {
-                    name: row[f"{name}_{width}d"] for name in ("n", "most", "kinds", "spent", "mean")
+                    name: row[f"{name}_{width}d"] for name in ("n", "most", "kinds", "spent", "mean", "recent", "top")
                 }
-                for row in rows
+                for row in rows.filter(event_time=time).rows(named=True)
                 if row[f"n_{width}d"]
             }
-            assert found == trips.expected(key, width)
+            assert found == trips.expected(time, width)
     assert [key for key, changed in trips.recomputed() if changed] == []

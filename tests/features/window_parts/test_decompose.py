@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from assay.features.views.decay import AGE
 from assay.features.window_parts.decompose import decompose
 
 A, B = pl.col("a"), pl.col("b")
@@ -22,6 +23,7 @@ A, B = pl.col("a"), pl.col("b")
         A.n_unique().cast(pl.Float64).alias("kinds"),
         A.nan_max() - A.min(),
         A.first(),
+        A.filter(B > 1).top_k(2).sort(descending=True).implode(),
         pl.col("name").str.len_chars().max(),
         A.sum().fill_null(0).round(2),
         pl.when(pl.col("name") == "Len").then(A).sum(),
@@ -52,6 +54,9 @@ def test_aggregations_that_are_taken_apart(expr: pl.Expr) -> None:
         A.is_null().any(),
         pl.col("^a.*$").sum(),
         pl.lit(1).sum(),
+        A.top_k(2).implode(),  # in no certain order
+        (A * pl.col(AGE)).sum(),
+        (A * (pl.col(AGE) * 0.5).exp()).mean(),
     ],
     ids=str,
 )

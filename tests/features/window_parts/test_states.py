@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.features.views.decay import AGE, decayed
 from assay.features.views.timestamps import INSTANT
 from assay.features.views.windowed import TIME, Windowed
 from assay.features.window_parts.decompose import Decomposed, decompose
@@ -30,6 +31,8 @@ EXPRESSIONS = {
     "first": A.first(),
     "last": A.last(),
     "text": pl.col("text").max(),
+    "top": A.top_k(2).sort(descending=True, nulls_last=True).implode(),
+    "recent": decayed(A, "2h"),
     "ratio": A.sum() / pl.len(),
     "total": NUMBER.sum(),
     "mean": NUMBER.mean(),
@@ -44,7 +47,7 @@ def states(dtype: Any = pl.Float64, **expressions: pl.Expr) -> States | None:
     apart = [decompose(feature.expr) for feature in features]
     known: list[Decomposed] = [one for one in apart if one is not None]
     assert len(known) == len(apart)
-    empty = pl.DataFrame(schema={**EVENTS, "number": dtype})
+    empty = pl.DataFrame(schema={**EVENTS, "number": dtype, AGE: pl.Float64})
     return states_of(["k", "j"], features, known, empty)
 
 
@@ -70,11 +73,12 @@ def expected(events: list[tuple[Any, ...]]) -> dict[str, Any]:
     about: dict[str, Any] = {
         "total": math.fsum(numbers),
         "mean": mean,
+        "recent": sum((row[3] or 0) * 0.5 ** ((24 - row[2]) / 2) for row in events),
         "spread": statistics.stdev(numbers) if len(numbers) > 1 else None,
         "variance": statistics.pvariance(numbers) if numbers else None,
     }
     scale = max(map(abs, numbers), default=0)
-    near = {"total": scale, "mean": scale, "spread": scale, "variance": scale**2}
+    near = {"recent": 1, "total": scale, "mean": scale, "spread": scale, "variance": scale**2}
     return {
         "n": len(events),
         "count": len(there),
@@ -88,6 +92,7 @@ def expected(events: list[tuple[Any, ...]]) -> dict[str, Any]:
         "last": whole[-1],
         "text": max((text for text in texts), default=None, key=lambda text: text.encode()),
         "ratio": sum(there) / len(events),
+        "top": [*sorted(there, reverse=True), *[None] * (len(whole) - len(there))][:2],
     } | {
         name: value if value is None else pytest.approx(value, rel=1e-6, abs=1e-7 * near[name] + 1e-9)
         for name, value in about.items()
@@ -110,7 +115,7 @@ def test_parts_join_to_the_values_of_the_whole_window(events: list[Any], cuts: s
     ]
     joined = of.join(parts)
     assert joined.schema == parts[0].schema
-    out = of.features_of(joined.with_row_index("row"), list(EXPRESSIONS), by="row")
+    out = of.features_of(joined.with_row_index("row"), list(EXPRESSIONS), by="row", at=NOON + timedelta(hours=24))
     found = dict(zip(joined.select("k", "j").rows(), out.drop("row").to_dicts(), strict=True))
     wanted: dict[Any, list[Any]] = {}
     for event in sorted(events, key=lambda event: event[2]):
@@ -123,8 +128,10 @@ def test_parts_join_to_the_values_of_the_whole_window(events: list[Any], cuts: s
 def test_the_types_are_those_of_all_events_at_once() -> None:
     of = states()
     assert of is not None
-    empty = pl.DataFrame(schema=EVENTS)
-    out = of.features_of(of.of_events(empty).with_row_index("row"), list(EXPRESSIONS), by="row")
+    empty = pl.DataFrame(schema={**EVENTS, AGE: pl.Float64})
+    out = of.features_of(
+        of.of_events(empty.drop(AGE)).with_row_index("row"), list(EXPRESSIONS), by="row", at=NOON + timedelta(hours=24)
+    )
     assert out.drop("row").schema == empty.select(**EXPRESSIONS).schema
 
 

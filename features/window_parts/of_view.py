@@ -16,6 +16,7 @@ from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.transaction import Transaction
 from assay.features.views.columns import ColumnLineage
+from assay.features.views.decay import AGE
 from assay.features.views.expressions import root_columns
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import INSTANT
@@ -68,7 +69,8 @@ def rows_of_parts(
     with without_cells(engine):
         for name, columns in empty.items():
             features = engine.of_table(name)
-            of_table = states_of(engine.keys, features, [apart[feature.name] for feature in features], columns)
+            aged = columns.with_columns(pl.lit(None, dtype=pl.Float64).alias(AGE))
+            of_table = states_of(engine.keys, features, [apart[feature.name] for feature in features], aged)
             if of_table is None:  # parts of such values cannot be kept, and so are not made
                 tx.write(table, _EMPTY, extra={BLOCKS: {}})
                 return view.compute(frames, at=times)
@@ -121,7 +123,8 @@ def _column_lineage(engine: WindowedAggregates, states: Mapping[str, States]) ->
     for table, of_table in states.items():
         indirect = [(table, name) for name in (*engine.keys, times[table])]
         for part in of_table.parts:
-            direct: list[tuple[str, str]] = [(table, name) for name in root_columns(part.made) or ()]
+            names = [times[table] if name == TIME else name for name in root_columns(part.made) or ()]
+            direct = [(table, name) for name in names]
             known: Any = lineage.get(part.column)
             # The same aggregation over two tables is one column.
             lineage[part.column] = {
