@@ -155,9 +155,10 @@ def _compute_view(
     # Only row-wise views, which have no use for a time, read what is not cut by time.
     at = partitioning.end_of(tx.work.partition or "") if partitioning.is_timed else datetime.now(UTC)
     times = times_within(view, partitioning, tx.work.partition or "") if view.lookback() else [at]
-    rows = (
-        view.compute(frames, at=times) if apart is None else rows_of_parts(view, apart, partitioning, tx, frames, times)
-    )
+    if apart is None:
+        rows = view.compute(frames, at=times if len(times) > 1 else at)
+    else:
+        rows = rows_of_parts(view, apart, partitioning, tx, frames, times)
     rows = rows.sort([view.event_time, *view.entity.keys])
     described = view.metadata()
     if not view.lookback() and (whole := [source for source in view.sources() if _holds_states(tx, source)]):
