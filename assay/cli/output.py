@@ -22,10 +22,10 @@ class OutputFile(click.Path):
         super().__init__(dir_okay=False, writable=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = super().convert(value, param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"there is no folder {path.parent}: make it, or name a file in one that is there.", param, ctx)
-        return path
+        folder = Path(value).parent
+        if not folder.is_dir():
+            self.fail(f"there is no folder {folder}: make it, or name a file in one that is there.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
