@@ -126,6 +126,9 @@ def test_the_own_row_comes_first_then_what_is_unusual_and_last_what_was_only_loo
     assert rows == [*parcels[:2], ("clean/senders", "03", 1), *parcels[2:], ("clean/senders", "04", 1)]
     assert why.every_row[1].notes == ("released from quarantine by kim",)
     assert why.answer == {"late": "yes"}
+    steps = {step.table: step for step in why.steps}
+    assert steps["clean/parcels"].rules_in_short.endswith("held, 1 set rows aside")
+    assert "changes" not in [rule.name for rule in steps["clean/senders"].rules], "it demands nothing"
     (who,) = (one for one in why.features if one.view == "who")
     assert dict(who.values) == {"is_gold": "yes", "called": "‹name›", "many_pets": "‹yes or no›"}
 
