@@ -106,9 +106,8 @@ def clean_step(source: Source) -> Step:
 
 
 def _code_version(source: Source, digest: str) -> str:
-    """Of the step under the contract with this digest. A state of before had recorded the one before it as a source of its rows."""
-    number = 4 if source.reader.states else 3
-    return hashlib.sha256(f"clean-{number} {digest} {stable_text(source.key)}".encode()).hexdigest()[:16]
+    """Of the step under the contract with this digest."""
+    return hashlib.sha256(f"clean-3 {digest} {stable_text(source.key)}".encode()).hexdigest()[:16]
 
 
 def _takes(source: Source, lake: Lake, made: Commit) -> Takes | None:
