@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
+    from assay.features.views.sql import Sql
     from assay.features.views.transformation import RowsRead, Transformation
     from assay.features.views.windowed import Windowed, windows
 
@@ -65,6 +66,7 @@ __all__ = [
     "Snapshot",
     "Split",
     "SplitLeaks",
+    "Sql",
     "Table",
     "TableMissing",
     "TableState",
@@ -120,6 +122,7 @@ _HOMES = {
     "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.storage.snapshot",
     "Snapshot": "assay.features.storage.snapshot",
+    "Sql": "assay.features.views.sql",
     "Split": "assay.features.training.split",
     "SplitLeaks": "assay.features.training.leaks",
     "Table": "assay.features.tables.lake",

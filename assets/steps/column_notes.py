@@ -107,4 +107,8 @@ def view_notes(view: FeatureView) -> dict[str, ColumnNote]:
             notes[feature.name] = ColumnNote(words, tags={"window": window, **tags})
         elif isinstance(feature, Feature):
             notes[feature.name] = ColumnNote(feature.description, tags=tags)
+    for name, texts in view.about().get("features", {}).items():
+        unit = {"unit": texts["unit"]} if "unit" in texts else {}
+        owner = {"owner": view.owner} if view.owner else {}
+        notes.setdefault(name, ColumnNote(texts.get("description", ""), tags=unit | owner))
     return notes

@@ -21,6 +21,7 @@ from assay.features.tables.serving import Serving
 from assay.features.views.columns import ColumnLineage
 from assay.features.views.entity import Entity
 from assay.features.views.names import check_name, refuse_repeats
+from assay.features.views.sql import Sql, SqlTransformation
 from assay.features.views.timestamps import microseconds, parse_duration
 from assay.features.views.transformation import FeatureDeclaration, Transformation
 
@@ -42,7 +43,7 @@ class FeatureView:
         owner: Who answers for it.
         description: One sentence for people.
         version: Raise it when the same expressions are to count as other features.
-        computed_by: The engine, instead of `features`: any `Transformation`.
+        computed_by: The engine, instead of `features`: `Sql`, or any `Transformation`.
 
     Raises:
         AssayError: For a name that cannot be used or is used twice, features that do not fit together, a duration that
@@ -60,7 +61,7 @@ class FeatureView:
     owner: str = ""
     description: str = ""
     version: str = "1"
-    computed_by: Transformation | None = None
+    computed_by: Transformation | Sql | None = None
     transformation: Transformation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ class FeatureView:
         if self.computed_by is not None:
             if self.features or self.source:
                 raise AssayError(f"{where}: computed_by replaces features and source; leave them out")
-            return self.computed_by
+            return self.computed_by.of_view(self) if isinstance(self.computed_by, Sql) else self.computed_by
         kinds = {type(feature) for feature in self.features}
         kind = kinds.pop() if len(kinds) == 1 else None
         if kind is None or not hasattr(kind, "transformation"):
@@ -172,6 +173,8 @@ class FeatureView:
             feature.name: _given({name: getattr(feature, name, "") for name in ("description", "unit", "deprecated")})
             for feature in self.features
         }
+        if isinstance(self.transformation, SqlTransformation):
+            features = {name: _given(texts) for name, texts in self.transformation.about().items()}
         return _given(texts | {"features": _given(features)})
 
     def digest(self) -> str:
