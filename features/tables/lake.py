@@ -389,10 +389,11 @@ class TableState:
         kept = tuple(sorted(partitions)) if partitions is not None else None
         left_out = tuple(sorted(excluded))
         self.refuse_hidden_rows()
-        if lookup and kept is None:  # the snapshot's identity stands for its files
-            return Slice(self.snapshot, None, "", True, left_out)
-        files = digest_of(file.path for file in self.files_of(kept, left_out))
         known = self.checkpointed is None  # else not all of the commits are there that wrote rows
+        if lookup and kept is None:
+            held = self.index.set_digest(self.version, left_out) if known else ""
+            return Slice(self.snapshot, None, "", True, left_out, set_digest=held)
+        files = digest_of(file.path for file in self.files_of(kept, left_out))
         writers = writers_digest(self.index.writer_digests(self.version, kept, left_out)) if known else ""
         return Slice(self.snapshot, kept, files, lookup, left_out, writers)
 

@@ -332,7 +332,7 @@ def _slices(trace: Trace, logs: Logs) -> dict[str, Any]:
     for node in (node for node in trace.nodes if node is not trace.root):
         log = logs[node.table]
         for item in node.slices if isinstance(log, LogWalk) else ():
-            if item.digest and log is not None and log.table_id == item.snapshot.table_id:
+            if item.names_its_files and log is not None and log.table_id == item.snapshot.table_id:
                 about = _slice(item, files=False)
                 named = {name: about[name] for name in ("table", "version", "partitions", "except") if name in about}
                 held = log.files(item.snapshot.version, item.partitions, item.excluded)
@@ -343,7 +343,7 @@ def _slices(trace: Trace, logs: Logs) -> dict[str, Any]:
 
 def _slice(item: Slice, *, files: bool) -> dict[str, Any]:
     """Without the digest of its `files` where the bundle does not have the commits from which they follow."""
-    left_out = {"uri"} if files else {"uri", "digest", "writers"}
+    left_out = {"uri"} if files else {"uri", "digest", "writers", "set_digest"}
     return {name: value for name, value in item.to_dict().items() if name not in left_out}
 
 
