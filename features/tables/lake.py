@@ -273,9 +273,11 @@ class TableState:
         if self.checkpointed is not None:
             return pl.Schema(self.checkpointed.schema())
         metadata = self.index.metadata(self.version)
-        if "schemaString" not in metadata:
-            raise AssayError(f"{self.table.name} cannot be opened: its log is damaged (no commit names its columns).")
-        return schema_of(metadata["schemaString"])
+        try:
+            return schema_of(metadata["schemaString"])
+        except (KeyError, ValueError):
+            where = f"{self.table.name} cannot be opened: its log is damaged"
+            raise AssayError(f"{where} (no commit names its columns, as a reader of Delta understands them).") from None
 
     @cached_property
     def configuration(self) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from assay.lineage.evidence.script import NAME, script
 from assay.lineage.evidence.verifier.commits import parse_commit
 from assay.lineage.evidence.verifier.container import SUMS
 from assay.lineage.evidence.verifier.documents import FORMAT
-from assay.lineage.evidence.verifier.findings import instant, sha256
+from assay.lineage.evidence.verifier.findings import UNREADABLE, instant, sha256
 from assay.lineage.predictions.prediction_log import EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace
@@ -271,9 +272,13 @@ def _recorded(
 
 
 def _claims(trace: Trace, entries: Iterable[_Entry]) -> list[dict[str, Any]]:
-    """Run, code, contract and check results of every commit in the trace."""
+    """Run, code, contract and check results of every commit in the trace that can (still) be read."""
     traced = {(commit.table, commit.version) for node in trace.nodes for commit in node.commits}
-    return [parse_commit(e.table, e.version, e.content).claim() for e in entries if (e.table, e.version) in traced]
+    claims: list[dict[str, Any]] = []
+    for entry in (entry for entry in entries if (entry.table, entry.version) in traced):
+        with suppress(*UNREADABLE):
+            claims.append(parse_commit(entry.table, entry.version, entry.content).claim())
+    return claims
 
 
 def _events(store: LineageStore | None, runs: Sequence[str]) -> tuple[dict[str, bytes], list[Missing]]:

@@ -23,7 +23,7 @@ from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.tracing.trace import trace
 from assay.lineage.verification.checkpoint_file import checkpoint_path
 from assay.lineage.verification.verify import verify
-from tests.lineage.mutations.edits import edit_actions
+from tests.lineage.mutations.edits import edit_actions, flip
 
 DAYS = [f"2026-09-0{number}" for number in range(1, 6)]
 NOTES = "clean/notes"
@@ -163,3 +163,20 @@ def test_what_a_table_held_that_was_looked_up_in_cannot_be_hidden(
         assert verify(lake, trace(lake, prediction), whole_logs=True).outcome == "broken"
     said = [item for item in found.checks if item.what == f"{NOTES}: lookups"]
     assert [(item.ok, item.required) for item in said] == ([] if recorded else [(None, False)])
+
+
+def test_files_that_something_was_looked_up_in_are_hashed(
+    built: tuple[Path, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    root, prediction = built
+    lake = open_lake(shutil.copytree(root, tmp_path / "lake"))
+    traced = trace(lake, prediction)
+    (file,) = (tmp_path / "lake" / NOTES / f"partition_key={DAYS[1]}").glob("*.parquet")
+    flip(file)
+    found = verify(lake, traced)
+    files = dict(export(lake, traced).files)
+    offline = verify_offline(files, lake=tmp_path / "lake")
+    assert found.outcome == "broken"
+    assert [file.name in item.what for item in found.checks if item.ok is False] == [True]
+    recorded = "not recorded" not in request.node.name  # else the bundle does not know which files they were
+    assert [file.name in item.what for item in offline if item.ok is False] == [True] * recorded
