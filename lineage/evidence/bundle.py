@@ -156,8 +156,13 @@ def export(
     return Bundle(trace.prediction_id, files | {SUMS: sums.encode()}, tuple(missing))
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+def _json(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """A line an entry, so that people can read and compare it. With `indent`, Python would not take its quick encoder."""
+    encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+    if isinstance(value, Mapping):
+        lines = [f"{encode(name)}: {encode(entry)}" for name, entry in sorted(value.items())]
+        return "\n".join(["{", ",\n".join(lines), "}", ""]).encode()
+    return "\n".join(["[", ",\n".join(map(encode, value)), "]", ""]).encode()
 
 
 # -- commits -----------------------------------------------------------------------------------------------------------
