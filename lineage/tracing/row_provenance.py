@@ -85,8 +85,18 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
         state = lake.table(item.snapshot.table).at(item.snapshot.version)
         keys = [key for key in _keys(trace) if key in state.schema]
         if keys:
-            found.append(RowsBehind(item, equal(row, keys, state.schema), f"{LOOKED_UP}{', '.join(keys)}"))
+            condition = _in_newest_state(state, item, equal(row, keys, state.schema))
+            found.append(RowsBehind(item, condition, f"{LOOKED_UP}{', '.join(keys)}"))
     return found
+
+
+def _in_newest_state(state: TableState, read: Slice, condition: pl.Expr) -> pl.Expr:
+    """Where each partition is a whole state, a lookup finds a key in nearly all of them, and one is as good as another: the
+    newest in which it is stands for them."""
+    if state.changes is None or not state.changes.states:
+        return condition
+    there = state.scan(read.partitions, read.excluded).filter(condition)
+    return condition & (pl.col(PARTITION) == there.select(pl.col(PARTITION).max()).collect().item())
 
 
 def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
