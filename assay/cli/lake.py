@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import json_option, mark, out, print_json, print_table
+from assay.cli.output import LONGEST, json_option, mark, out, print_json, print_table
 from assay.cli.pipeline import dagster_home
 from assay.store import open_store
 
@@ -41,7 +41,7 @@ def list_(as_json: bool) -> None:
 @click.option("--version", type=int, help="Version to keep (default: the latest).")
 @click.option("--owner", required=True)
 @click.option("--reason", required=True)
-@click.option("--days", type=click.IntRange(min=1), help="Keep it this long (default: until removed).")
+@click.option("--days", type=click.IntRange(1, LONGEST), help="Keep it this long (default: until removed).")
 @json_option
 def add(name: str, table: str, version: int | None, owner: str, reason: str, days: int | None, as_json: bool) -> None:
     """Pin a version of TABLE under NAME.
@@ -83,7 +83,7 @@ def remove(name: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("table", required=False)
-@click.option("--keep-days", default=30, show_default=True, type=click.IntRange(min=0))
+@click.option("--keep-days", default=30, show_default=True, type=click.IntRange(0, LONGEST))
 @click.option("--yes", is_flag=True, help="Do it. Without, nothing is deleted: see what would go.")
 @click.option("--delete", "yes", is_flag=True, hidden=True, help="The former name of --yes.")
 @click.option(

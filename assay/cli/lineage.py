@@ -10,7 +10,7 @@ from rich.text import Text
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import OutputFile, err, json_option, out, print_json, print_table, progress, ticking
+from assay.cli.output import COUNT, OutputFile, err, json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import AssayError, plural
@@ -224,7 +224,7 @@ def lineage() -> None:
     type=click.Choice(["dataset", "job", "run", "version", "column", "rule", "owner", "tag"]),
     help="Only these (default: all).",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many of a kind.")
+@click.option("--limit", default=20, show_default=True, type=COUNT, help="At most so many of a kind.")
 @json_option
 def search(text: str, kind: "Kind | None", limit: int, as_json: bool) -> None:
     """Find what TEXT names: datasets, jobs, columns, rules, owners and tags by their words, in any order and with a slip of the

@@ -14,6 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+COUNT = click.IntRange(1, 1_000_000_000)  # of things to show
+LONGEST = 36_500  # days: a hundred years, in which dates can be reckoned
+
 
 class OutputFile(click.Path):
     """An option that names a file to be written. That its folder is not there is found before the work, not after it."""
@@ -22,6 +25,8 @@ class OutputFile(click.Path):
         super().__init__(dir_okay=False, writable=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("it is empty: name a file.", param, ctx)
         folder = Path(value).parent
         if not folder.is_dir():
             self.fail(f"there is no folder {folder}: make it, or name a file in one that is there.", param, ctx)

@@ -7,7 +7,7 @@ import click
 import polars as pl
 
 from assay.cli.exit_codes import EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_rows, print_table
+from assay.cli.output import COUNT, json_option, out, print_json, print_rows, print_table
 from assay.errors import plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import Store, open_store
@@ -88,7 +88,7 @@ def list_(partition: str | None, as_json: bool) -> None:
 @click.argument("source")
 @click.option("--partition", help="Only this day or batch.")
 @click.option("--rule", help="Only rows that broke this rule, e.g. text.not_null.")
-@click.option("--limit", default=20, show_default=True)
+@click.option("--limit", default=20, show_default=True, type=COUNT)
 @click.option("--unmask", is_flag=True, help="Show personal values too (mind where your terminal's output goes).")
 @json_option
 def show(source: str, partition: str | None, rule: str | None, limit: int, unmask: bool, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli.output import bold, err, json_option, out, print_json, print_table
+from assay.cli.output import OutputFile, bold, err, json_option, out, print_json, print_table
 from assay.errors import AssayError, nearest, plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.store import open_store
@@ -15,7 +15,7 @@ LATER = 5  # refused batches that are named
 @click.command()
 @click.argument("table")
 @click.option("--partition", help="One day or batch; without it the latest.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as one page of HTML.")
+@click.option("--html", type=OutputFile(), help="Write the report as one page of HTML.")
 @json_option
 def report(table: str, partition: str | None, html: Path | None, as_json: bool) -> None:
     """Show what the contract found in a batch of TABLE, and the profile of its clean rows. Personal values are masked.

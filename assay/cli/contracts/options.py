@@ -7,12 +7,10 @@ from typing import Any
 
 import click
 
-from assay.cli.output import out
+from assay.cli.output import OutputFile, out
 from assay.errors import AssayError
 
-out_option = click.option(
-    "--out", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write to this new file instead."
-)
+out_option = click.option("--out", "target", type=OutputFile(), help="Write to this new file instead.")
 
 _FORM = (
     click.option(

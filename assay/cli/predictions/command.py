@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import COUNT, json_option, out, print_json, print_table
 from assay.cli.trees import tree
 from assay.store import open_store
 
@@ -31,7 +31,7 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--on", type=_DAY, help="Only those of this day (UTC).")
 @click.option("--since", type=_TIME, help="Only those of this time (UTC) or later.")
 @click.option("--until", type=_TIME, help="Only those before this time (UTC).")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many.")
+@click.option("--limit", default=20, show_default=True, type=COUNT, help="At most so many.")
 @json_option
 def predictions(
     model: str | None,
@@ -60,7 +60,7 @@ def predictions(
     if on is not None:
         if since is not None or until is not None:
             raise click.UsageError("--on is a whole day: leave out --since and --until, or give these two.")
-        since, until = on, on + timedelta(days=1)
+        since, until = on, on + timedelta(days=1) if on.date() < date.max else None
     if since is not None and until is not None and since >= until:
         raise click.UsageError(f"--until {until} is not after --since {since}: no time lies between them.")
     since, until = (moment and moment.replace(tzinfo=UTC) for moment in (since, until))
