@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
+    from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.online import Online
     from assay.features.serving.references import Role
     from assay.features.tables.partitioning import Partitioning
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
+    from assay.features.views.sql import Sql
     from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
     from assay.store import Store
@@ -53,6 +55,7 @@ __all__ = [
     "Entity",
     "Excel",
     "Feature",
+    "FeatureSet",
     "FeatureView",
     "Field",
     "Files",
@@ -68,6 +71,7 @@ __all__ = [
     "Severity",
     "Source",
     "Spine",
+    "Sql",
     "Step",
     "Store",
     "TableInfo",
@@ -93,6 +97,7 @@ _HOMES = {
     "Embedding": "assay.assets.steps.embeddings",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
+    "FeatureSet": "assay.features.serving.feature_set",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Csv": "assay.assets.sources.csv_dialect",
@@ -110,6 +115,7 @@ _HOMES = {
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
     "Spine": "assay.assets.steps.training",
+    "Sql": "assay.features.views.sql",
     "Step": "assay.assets.steps.step",
     "Store": "assay.store",
     "TableInfo": "assay.store_methods.tables",

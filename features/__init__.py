@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from assay.features.retention.vacuum import Vacuum, vacuum
     from assay.features.serving.as_of import point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
+    from assay.features.serving.feature_refs import DeprecatedFeature
+    from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.models import ModelVersion
     from assay.features.serving.online import online_get
     from assay.features.serving.references import Role
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
     from assay.features.training.comparison import TrainingSetComparison
     from assay.features.training.leaks import SplitLeaks
     from assay.features.training.split import Split
+    from assay.features.views.decay import decayed
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
+    from assay.features.views.sql import Sql
     from assay.features.views.transformation import RowsRead, Transformation
     from assay.features.views.windowed import Windowed, windows
 
@@ -39,10 +43,12 @@ __all__ = [
     "AuditFailed",
     "CheckResult",
     "Denied",
+    "DeprecatedFeature",
     "EmbeddingModel",
     "Engine",
     "Entity",
     "Feature",
+    "FeatureSet",
     "FeatureView",
     "Guard",
     "Kind",
@@ -61,6 +67,7 @@ __all__ = [
     "Snapshot",
     "Split",
     "SplitLeaks",
+    "Sql",
     "Table",
     "TableMissing",
     "TableState",
@@ -75,6 +82,7 @@ __all__ = [
     "Work",
     "as_of_join",
     "create_training_set",
+    "decayed",
     "load_training_set",
     "new_run",
     "online_get",
@@ -94,10 +102,12 @@ _HOMES = {
     "AuditFailed": "assay.features.tables.transaction",
     "CheckResult": "assay.features.tables.run_record",
     "Denied": "assay.features.tables.guard",
+    "DeprecatedFeature": "assay.features.serving.feature_refs",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
+    "FeatureSet": "assay.features.serving.feature_set",
     "FeatureView": "assay.features.views.feature_view",
     "Guard": "assay.features.tables.guard",
     "Kind": "assay.features.tables.kinds",
@@ -114,6 +124,7 @@ _HOMES = {
     "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.storage.snapshot",
     "Snapshot": "assay.features.storage.snapshot",
+    "Sql": "assay.features.views.sql",
     "Split": "assay.features.training.split",
     "SplitLeaks": "assay.features.training.leaks",
     "Table": "assay.features.tables.lake",
@@ -126,6 +137,7 @@ _HOMES = {
     "Transformation": "assay.features.views.transformation",
     "Vacuum": "assay.features.retention.vacuum",
     "ViewRead": "assay.features.serving.view_read",
+    "decayed": "assay.features.views.decay",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
     "as_of_join": "assay.features.serving.as_of_join",
