@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from assay.features.training.comparison import TrainingSetComparison
     from assay.features.training.leaks import SplitLeaks
     from assay.features.training.split import Split
+    from assay.features.views.decay import decayed
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
@@ -81,6 +82,7 @@ __all__ = [
     "Work",
     "as_of_join",
     "create_training_set",
+    "decayed",
     "load_training_set",
     "new_run",
     "online_get",
@@ -135,6 +137,7 @@ _HOMES = {
     "Transformation": "assay.features.views.transformation",
     "Vacuum": "assay.features.retention.vacuum",
     "ViewRead": "assay.features.serving.view_read",
+    "decayed": "assay.features.views.decay",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
     "as_of_join": "assay.features.serving.as_of_join",

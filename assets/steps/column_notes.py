@@ -91,6 +91,15 @@ MODEL_NOTES = _notes(
         "created_at": "When it was fitted (UTC).",
     }
 )
+PARTIAL_NOTES = _notes(
+    {
+        "_source": "The table whose events it is of.",
+        "_level": "It is of 2^level partitions.",
+        "_begin": "From when on they happened (UTC).",
+        "_end": "Until when, exclusive.",
+        "_made_from": "SHA-256 over the files of the events.",
+    }
+)
 
 
 def view_notes(view: FeatureView) -> dict[str, ColumnNote]:

@@ -39,7 +39,8 @@ class FeatureView:
         source: The table that a row-wise view reads, e.g. `clean/tickets`; windowed features name their own.
         max_age: How long a value may be served (inclusive): a timedelta or a text such as `"7d"`; None: for ever.
         known_time: The source's column that says when a row became known; row-wise views only.
-        every: The step between two rows of a windowed view.
+        every: The step between two rows of a windowed view: a day and more give one row at the end of each partition, less
+            than a day (`"1h"`) a row at each step of it.
         owner: Who answers for it.
         description: One sentence for people.
         version: Raise it when the same expressions are to count as other features.
