@@ -181,8 +181,7 @@ def _impact(store: LineageStore, lake: Lake, shown: Shown, asked: Asked, rows: s
             others = other_readers(store, lake, downstream.tables)
             return Answer(replace(downstream, others=others).to_dict())
         origin = Origin(asked.file, table, version, asked.partition, asked.column, rows)
-        found = affected_predictions(lake, origin, lookups=followed, owners=shown.owners())
-        found.others = other_readers(store, lake, found.reached)
+        found = affected_predictions(lake, origin, lookups=followed, owners=shown.owners(), store=store)
     except BadRows as error:
         raise HTTPException(400, str(error)) from None
     except AssayError as error:

@@ -64,8 +64,7 @@ def impact_page(
         if not table or any(given[name] for name in FIELDS[1:]) or {"list", "download", "through_models"} & set(query):
             chosen: dict[str, Any] = {name: given[name] or None for name in FIELDS[1:]}
             origin = Origin(table=table or None, version=version, **chosen)
-            found = affected_predictions(lake, origin, lookups="lookups" in query, owners=owners())
-            found.others = other_readers(store, lake, found.reached)
+            found = affected_predictions(lake, origin, lookups="lookups" in query, owners=owners(), store=store)
             return _row_by_row(lake, table, query, found, given, declared)
         newest = None if "all" in query else NEWEST
         downstream = impact(lake, table, version, lookups="lookups" in query, newest=newest)
