@@ -25,6 +25,7 @@ from assay.lineage.outline import Outline, Span, leaf, line
 from assay.lineage.predictions.find_prediction import ID
 from assay.lineage.queries.other_readers import OtherReader, other_readers
 from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.tracing.impact import named_models
 
 Tick = Callable[[str, int, int], None]
 
@@ -73,10 +74,8 @@ class AffectedPredictions:
 
     @cached_property
     def models(self) -> tuple[str, ...]:
-        """The versions of models that learnt from affected rows, as `router 3`."""
-        commits = self.walk.commits
-        versions = self.walk.of(Kind.MODELS)
-        return tuple(f"{own_name(item[0])} {name}" for item in versions for name in commits.models(item))
+        """The versions of models that learnt from affected rows, as `router@3`."""
+        return named_models(self.walk.commits, self.walk.of(Kind.MODELS))
 
     @cached_property
     def training_sets(self) -> tuple[str, ...]:
@@ -252,8 +251,8 @@ class AffectedPredictions:
         ]
         if self.through_models:
             below.append(leaf(Span(f"{self.through_models:,} predictions were made by affected models", "dim")))
-        head = line(Span(f"impact of {self.origin}", "strong"), f": {self.origin.about} ({verdict})")
-        return Outline((head,), tuple(below))
+        head = line(Span(f"impact of {self.origin}", "strong"), f" ({verdict})")
+        return Outline((head, line(Span(f"asked about: {self.origin.about}", "dim"))), tuple(below))
 
     def _total(self) -> Outline:
         if not self.walk.commits.lake.tables(Kind.PREDICTIONS.folder):

@@ -25,10 +25,10 @@ _NEAR = 5_000  # newest paths among which a name is looked for that was misspelt
 class File:
     """A file that was delivered to a raw table: path, SHA-256 of its bytes, and the partition that it is in.
 
-    `versions` of the table took it, the first one at `at` with `rows` rows; none where it was refused. `replaced_at`: when
-    another delivery took its place in the partition; None while its rows are there. `failed` are the last runs that failed
-    with it, by table: the raw table's, and those of tables that had read its rows. `entered`: whether any table took rows of it
-    from the raw one.
+    `versions` of the table took it, the first one at `at` with `rows` rows; none where it was refused. `replaced_by`: the version
+    with which, at `replaced_at`, another delivery took its place in the partition; None where none did. `failed` are the last
+    runs that failed with it, by table: the raw table's, and those of tables that had read its rows. `entered`: whether any
+    table took rows of it from the raw one.
     """
 
     path: str
@@ -38,6 +38,7 @@ class File:
     versions: tuple[int, ...] = ()
     at: datetime | None = None
     rows: int | None = None
+    replaced_by: int | None = None
     replaced_at: datetime | None = None
     entered: bool = False
     failed: tuple[FailedRun, ...] = ()
@@ -46,7 +47,10 @@ class File:
     def outcome(self) -> str:
         """In one sentence, where it went no further."""
         if not self.versions:
-            return "Nothing of it entered a table, so no prediction took any of it."
+            since = (
+                f" Another delivery of the same place is in {self._replaced}." if self.replaced_by is not None else ""
+            )
+            return f"Nothing of it entered a table, so no prediction took any of it.{since}"
         if self.entered:
             return ""
         why = "it was refused" if self.failed else "no run has taken its rows further yet"
@@ -75,8 +79,13 @@ class File:
             return ""
         place = f"{self.table}@{self.versions[0]}{f' {self.partition}' if self.partition else ''}"
         rows = "" if self.rows is None else f", {self.rows:,} row{'' if self.rows == 1 else 's'}"
-        gone = f"; replaced on {self.replaced_at:%Y-%m-%d %H:%M} UTC" if self.replaced_at else ""
+        gone = f"; replaced by {self._replaced}" if self.replaced_by is not None else ""
         return f"delivered to {place} on {self.at:%Y-%m-%d %H:%M} UTC{rows}{gone}"
+
+    @property
+    def _replaced(self) -> str:
+        when = f" since {self.replaced_at:%Y-%m-%d %H:%M} UTC" if self.replaced_at else ""
+        return f"{self.table}@{self.replaced_by}{when}"
 
 
 def files_meant(commits: CommitGraph, origin: Origin, store: LineageStore | None) -> list[File]:
@@ -108,7 +117,17 @@ def files_meant(commits: CommitGraph, origin: Origin, store: LineageStore | None
 
 def described(commits: CommitGraph, files: Iterable[File], store: LineageStore | None) -> tuple[File, ...]:
     """The files with when they were taken and replaced, and which tables refused what had been taken of them."""
-    return tuple(_described(commits, file, store) if file.versions else file for file in files)
+    return tuple(_described(commits, file, store) if file.versions else _never_taken(commits, file) for file in files)
+
+
+def _never_taken(commits: CommitGraph, file: File) -> File:
+    """A file that was refused, and whether its partition was delivered again afterwards."""
+    log = commits.log(file.table)
+    version = log.index.writer_of(file.partition, log.latest) if log is not None and file.partition else None
+    made = commits.commit((file.table, version)) if version is not None else None
+    if made is None or made.timestamp < max(run.at for run in file.failed):
+        return file
+    return replace(file, replaced_by=version, replaced_at=made.timestamp)
 
 
 def _described(commits: CommitGraph, file: File, store: LineageStore | None) -> File:
@@ -122,6 +141,7 @@ def _described(commits: CommitGraph, file: File, store: LineageStore | None) -> 
         file,
         at=made.timestamp if made else None,
         rows=next((item.rows for item in made.sources if item.sha256 == file.sha256), None) if made else None,
+        replaced_by=until,
         replaced_at=gone.timestamp if gone else None,
         entered=any(kind_of(table) not in _SIDE for table, _ in readers),
         failed=(*file.failed, *_stopped(commits, file, log.table_id, until, store)),

@@ -47,6 +47,13 @@ def listed(rows: pl.DataFrame, commit: Commit, owner: str) -> pl.DataFrame:
     )
 
 
+def named_model() -> pl.Expr:
+    """A model with its version as one name: `router@2`."""
+    return pl.concat_str(
+        "model", pl.when(pl.col("model_version") != "").then("@" + pl.col("model_version")).otherwise(pl.lit(""))
+    )
+
+
 def _json(rows: pl.DataFrame, names: list[str]) -> pl.Expr:
     if not names:
         return pl.lit("{}")

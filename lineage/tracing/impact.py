@@ -73,9 +73,9 @@ class Affected:
 class Impact:
     """Everything downstream of an origin. If it is not `complete`, `reasons` name what could not be followed. `notes` name
     tables where more may be listed than is affected. `looked_up_by`: by table, how many further versions only looked something
-    up in affected rows. `left_out`: how many older versions of the origin were not followed, because only the newest were.
-    `others`: jobs of other producers that read affected tables (`OtherReader`), as far as whoever asked added them: what these
-    make is not in the lake."""
+    up in affected rows. `models` are named as `router@2`. `left_out`: how many older versions of the origin were not followed,
+    because only the newest were. `others`: jobs of other producers that read affected tables (`OtherReader`), as far as whoever
+    asked added them: what these make is not in the lake."""
 
     origin: Mapping[str, Any]
     affected: tuple[Affected, ...]
@@ -147,8 +147,8 @@ class Impact:
             *([] if self.affected else [leaf("Nothing was made from these rows yet.")]),
             leaf(Span(plural(self.predictions, "prediction"), "strong")),
         ]
-        head = line(Span(f"impact of {self.origin_text}", "strong"), f": {self.about} ({verdict})")
-        return Outline((head,), tuple(below))
+        head = line(Span(f"impact of {self.origin_text}", "strong"), f" ({verdict})")
+        return Outline((head, line(Span(f"asked about: {self.about}", "dim"))), tuple(below))
 
     def __str__(self) -> str:
         return str(self.outline())
@@ -191,7 +191,7 @@ def impact(
         affected=affected,
         looked_up_by=commits.count_lookups(visited),
         training_sets=tuple(f"{own_name(t)}@{v}" for t, v in sorted(reached) if Kind.TRAINING.holds(t)),
-        models=tuple(m for node in sorted(reached) if Kind.MODELS.holds(node[0]) for m in commits.models(node)),
+        models=named_models(commits, (version for version in sorted(reached) if Kind.MODELS.holds(version[0]))),
         predictions=sum(item.rows - item.rewritten for item in affected if Kind.PREDICTIONS.holds(item.table)),
         reasons=tuple(commits.reasons),
         notes=tuple(notes),
@@ -212,6 +212,11 @@ def origin_versions(
     if not written:
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
     return written
+
+
+def named_models(commits: CommitGraph, versions: Iterable[Version]) -> tuple[str, ...]:
+    """The model versions in some versions of tables of models, as `router@2`."""
+    return tuple(f"{own_name(item[0])}@{name}" for item in versions for name in commits.models(item))
 
 
 def rows_asked(table: str, version: int | None, partition: str | None) -> str:
