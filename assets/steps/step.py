@@ -18,9 +18,8 @@ from assay.assets.settling import settled
 from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.hold import Earlier, Held, Hold, Takes
-from assay.assets.steps.judged_batch import batch_digest, judged
 from assay.assets.steps.plan_store import PlanStore
-from assay.assets.steps.watched import Watched
+from assay.assets.steps.watched import Watched, batch_digest, judged
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.delta_commit import Conflict
