@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -50,6 +50,14 @@ class RowsBehind:
     keys: tuple[str, ...] = ()
 
 
+class Lookup(NamedTuple):
+    """The slice in which values of a commit's column `own` were looked for, in its column `other`."""
+
+    read: Slice
+    own: str
+    other: str
+
+
 OWN = "has the prediction's"  # begins the reason of the rows that the prediction is about
 LOOKED_UP = "looked up by "  # begins the reason of rows that only a lookup of a commit on the way found
 
@@ -58,8 +66,9 @@ def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     """The delivered records behind a prediction's own features (not its model's training data), by table and file.
 
     Per feature view: the feature row that was served, and of the tables it was computed from the rows of its entity inside
-    its windows; where these are feature rows, what is behind them. Besides, the rows that lookups found for the prediction's
-    keys. Raises AssayError when a version is gone.
+    its windows; where these are feature rows, what is behind them. Besides, the rows that lookups of commits on the way found
+    for these rows: by the columns that the commits compared, or where they do not say which, by the prediction's keys. Raises
+    AssayError when a version is gone.
     """
     found: dict[SourceRow, None] = {}
     for rows in rows_read_for(lake, trace):
@@ -72,18 +81,23 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
     """Where the rows behind a prediction's own features are, and which these are. Raises AssayError when a version is gone."""
     row, commit = trace.prediction.row, trace.root.commits[-1]
     found: list[RowsBehind] = []
-    looked_up: dict[tuple[str, str], Slice] = {}
+    looked_up: dict[Lookup, pl.Series] = {}
+    unnamed: dict[tuple[str, str], Slice] = {}
     for read in (item for item in commit.inputs if not item.lookup):
         of_own_text = _are_vectors_of_own_text(lake, read, trace)
         for rows in _conditions(lake, read, row, trace):
             if not of_own_text:
                 found.append(rows)
-            state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
-            for item in _references(state, rows.read):
-                looked_up[item.snapshot.table, item.snapshot.table_id] = item
-    for item in looked_up.values():
-        state = lake.table(item.snapshot.table).at(item.snapshot.version)
-        keys = [key for key in _keys(trace) if key in state.schema]
+            for lookup, values in _lookups(lake, rows):
+                if values is None:
+                    unnamed[lookup.read.snapshot.table, lookup.read.snapshot.table_id] = lookup.read
+                else:
+                    looked_up[lookup] = pl.concat([looked_up[lookup], values]) if lookup in looked_up else values
+    for lookup, values in looked_up.items():
+        condition = pl.col(lookup.other).is_in(values.unique().implode())
+        found.append(RowsBehind(lookup.read, condition, f"{LOOKED_UP}{lookup.own}"))
+    for item in unnamed.values():
+        keys = [key for key in _keys(trace) if key in _schema(lake, item)]
         if keys:
             found.append(RowsBehind(item, equal(row, keys), f"{LOOKED_UP}{', '.join(keys)}"))
     return found
@@ -253,12 +267,28 @@ def _inputs(lake: Lake, read: Slice) -> Iterable[Slice]:
     return {item: None for commit in state.writers(read.partitions, read.excluded) for item in commit.inputs}
 
 
-def _references(state: TableState, read: Slice) -> Iterator[Slice]:
-    """The newest lookups in other tables by the commits that wrote a slice."""
-    commits: list[Commit] = state.writers(read.partitions, read.excluded)
-    for item in (item for commit in commits for item in commit.inputs):
-        if item.lookup and item.snapshot.table != state.table.name:
-            yield item
+def _lookups(lake: Lake, rows: RowsBehind) -> Iterator[tuple[Lookup, pl.Series | None]]:
+    """What the commits that wrote these rows looked up elsewhere, and by which values in them; None where a commit does not say
+    which columns it compared."""
+    state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+    commits: list[Commit] = state.writers(rows.read.partitions, rows.read.excluded)
+    reads = [(commit, item) for commit in commits for item in commit.inputs if item.lookup]
+    reads = [(commit, item) for commit, item in reads if item.snapshot.table != state.table.name]
+    compared = {own for commit, item in reads for own, _ in commit.looked_up.get(item.snapshot.table, ())}
+    place = [PARTITION] if state.partitioned else []
+    names = [*place, *sorted(compared & set(state.schema))]
+    frame = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
+    there = frame.select(names).unique().collect() if len(names) > len(place) else None
+    for commit, item in reads:
+        pairs, schema = commit.looked_up.get(item.snapshot.table, ()), _schema(lake, item)
+        if there is None or not pairs or not all(own in there.columns and other in schema for own, other in pairs):
+            yield Lookup(item, "", ""), None
+            continue
+        written = there.filter(pl.col(PARTITION) == commit.partition) if place else there
+        for own, other in pairs:
+            values = written[own].drop_nulls().unique().cast(schema[other], strict=False).drop_nulls()
+            if not values.is_empty():
+                yield Lookup(item, own, other), values
 
 
 def _keys(trace: Trace) -> tuple[str, ...]:

@@ -42,9 +42,10 @@ LISTED = 100  # predictions on the page; the download has all
 FIELDS = ("version", "partition", "column", "file", "rows")
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 CHOICES = ("lookups", "through_models")
+SWITCHES, _OFF = (*CHOICES, "all", "list"), ("", "0", "false")
 FORMS = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
 _DOWNLOADS = {"csv": "Download as CSV", "parquet": "as Parquet", "json": "as JSON"}
-_KNOWN = {*FIELDS, *CHOICES, "all", "list", "download"}
+_KNOWN = {*FIELDS, *SWITCHES, "download"}
 
 
 def impact_page(
@@ -57,7 +58,8 @@ def impact_page(
     """Some rows are followed row by row, to the predictions that took them; a whole table or version by its commits."""
     posted = request.method == "POST"
     table, query = request.path_params.get("table", ""), request.state.form if posted else dict(request.query_params)
-    _refuse_unknown(query, posted)
+    _refuse_unknown(query, posted, len(request.query_params.multi_items()))
+    query = {name: value for name, value in query.items() if name not in SWITCHES or value not in _OFF}
     given = {name: query.get(name, "").strip() for name in (*FIELDS, *CHOICES)}
     if posted and not given["rows"]:
         return RedirectResponse(link(_here(table), **query | given), 303, HEADERS)
@@ -114,8 +116,16 @@ def _outside(others: Iterable[OtherReader]) -> list[dict[str, Any]]:
     return [item.to_dict() | {"href": graph_link(f"job:{item.namespace}:{item.job}")} for item in others]
 
 
-def _refuse_unknown(query: Mapping[str, str], posted: bool) -> None:
+def _refuse_unknown(query: Mapping[str, str], posted: bool, given: int) -> None:
+    """`given`: how many parameters the address has."""
     others = sorted(set(query) - _KNOWN)
+    if given > (0 if posted else len(query)):
+        raise PageError(
+            400,
+            "A parameter too many",
+            "The address of a form has parameters, or one is there twice.",
+            "Ask once for each: of two values one would not count.",
+        )
     if others:
         raise PageError(
             400,

@@ -244,6 +244,8 @@ def test_a_condition_on_rows_is_in_no_address_and_other_questions_have_one(clien
     ("address", "status", "says"),
     [
         ("/impact/clean/tickets?partiton=2026-03-01", 400, "no parameter 'partiton'"),
+        ("/impact/clean/tickets?partition=2026-09-01&partition=2026-09-02", 400, "there twice"),
+        ("/impact/clean/tickets?list=0&partition=1999-01-01", 404, "no partition"),
         ("/impact/clean/tickets?partition=1999-01-01", 404, "no partition"),
         ("/impact/clean/tickets?column=nothing", 404, "no column"),
         ("/impact/clean/tickets?file=nothing.csv", 404, "No raw table has rows of"),
