@@ -10,7 +10,7 @@ from rich.text import Text
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import err, json_option, out, print_json, print_table, progress, ticking
+from assay.cli.output import OutputFile, err, json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import AssayError, plural
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--export",
     "bundle",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=OutputFile(),
     help="Write a zip file that proves the trace offline, with a script that verifies it.",
 )
 @click.option(
@@ -149,7 +149,7 @@ def trace(
 @click.option("--list", "list_", is_flag=True, help="List the predictions that took affected rows, masked.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=OutputFile(),
     help="Write the list to a file: .csv, .parquet or .json. It is not masked: it is for whoever must tell people.",
 )
 @click.option("--through-models", is_flag=True, help="List predictions that are affected through their model, too.")

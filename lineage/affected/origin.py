@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.views.expressions import is_elementwise
+from assay.features.views.expressions import is_elementwise, may_lengthen
 from assay.lineage.affected.hops import LINK
 from assay.lineage.affected.selection import Gone, Rows, Selection, compact
 from assay.lineage.commits.graph import CommitGraph, Version
@@ -148,19 +148,23 @@ def _those(rows: Rows, selection: Selection, predicate: str) -> Selection:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as problem:
         raise BadRows(
             f"The rows cannot be chosen in {table} ({type(problem).__name__}): write an SQL condition over the columns of one "
-            f"row, with at most {_MOST_OPERATORS} operators, such as \"amount > 100 AND channel = 'web'\". It has: "
+            f"row, with at most {_MOST_OPERATORS} operators and without functions that make texts longer, such as "
+            f"\"amount > 100 AND channel = 'web'\". It has: "
             f"{', '.join(_names(rows, selection))}."
         ) from None
 
 
 def _condition(predicate: str) -> pl.Expr:
     """Raises ValueError for one that looks at other rows than its own: what is affected would depend on how rows are cut into
-    commits; and for one with so many operators that reading it, which recurses, could take this process down."""
+    commits; and for one that could take this process down: by so many operators that reading it, which recurses, does, or by
+    making long texts of short ones."""
     if len(predicate) > _LONGEST or sum(1 for _ in _OPERATOR.finditer(_QUOTED.sub("''", predicate))) > _MOST_OPERATORS:
         raise ValueError("too long")
     condition = pl.sql_expr(predicate)
     if not is_elementwise(condition):
         raise ValueError("looks at other rows")
+    if may_lengthen(condition):
+        raise ValueError("makes long texts")
     return condition
 
 

@@ -99,8 +99,18 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
     for item in unnamed.values():
         keys = [key for key in _keys(trace) if key in _schema(lake, item)]
         if keys:
-            found.append(RowsBehind(item, equal(row, keys), f"{LOOKED_UP}{', '.join(keys)}"))
+            condition = _in_newest_state(state, item, equal(row, keys, state.schema))
+            found.append(RowsBehind(item, condition, f"{LOOKED_UP}{', '.join(keys)}"))
     return found
+
+
+def _in_newest_state(state: TableState, read: Slice, condition: pl.Expr) -> pl.Expr:
+    """Where each partition is a whole state, a lookup finds a key in nearly all of them, and one is as good as another: the
+    newest in which it is stands for them."""
+    if state.changes is None or not state.changes.states:
+        return condition
+    there = state.scan(read.partitions, read.excluded).filter(condition)
+    return condition & (pl.col(PARTITION) == there.select(pl.col(PARTITION).max()).collect().item())
 
 
 def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
@@ -108,7 +118,7 @@ def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
     state, keys = lake.table(read.snapshot.table).at(read.snapshot.version), _keys(trace)
     if not keys or not set(keys) <= set(state.schema):
         return None
-    return state.scan(read.partitions, read.excluded).filter(equal(trace.prediction.row, keys))
+    return state.scan(read.partitions, read.excluded).filter(equal(trace.prediction.row, keys, state.schema))
 
 
 def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> Iterator[RowsBehind]:
@@ -138,7 +148,7 @@ def _behind_spine(lake: Lake, read: Slice, row: Mapping[str, Any], trace: Trace)
     built = spine.is_made_of(table)
     if built:
         keys = [key for key in keys if key in schema and key in row]
-    for rows in _own_rows_of(lake, [read], row, keys, OWN, as_text=built):
+    for rows in _own_rows_of(lake, [read], row, keys, OWN):
         if time is None or (built and not (time in schema and schema[time].is_temporal())):
             yield rows
             continue
@@ -198,13 +208,13 @@ def _behind_lookup(
 
 
 def _own_rows_of(
-    lake: Lake, slices: Iterable[Slice], row: Mapping[str, Any], keys: list[str], because: str, *, as_text: bool = False
+    lake: Lake, slices: Iterable[Slice], row: Mapping[str, Any], keys: list[str], because: str
 ) -> Iterator[RowsBehind]:
-    """The first slice that has rows with the keys of `row`. `as_text`: the keys may be of other types there."""
+    """The first slice that has rows with the keys of `row`."""
     for item in slices:
-        if keys and set(keys) <= set(_schema(lake, item)) & set(row):
-            condition = _equal_as_text(row, keys) if as_text else equal(row, keys)
-            rows = RowsBehind(item, condition, f"{because} {', '.join(keys)}", keys=tuple(keys))
+        there = _schema(lake, item)
+        if keys and set(keys) <= set(there) & set(row):
+            rows = RowsBehind(item, equal(row, keys, there), f"{because} {', '.join(keys)}", keys=tuple(keys))
             if _any(lake, rows):
                 yield rows
                 return
@@ -240,7 +250,7 @@ def _behind_moment(
         behind = {rows.table: rows for rows in recorded_rows_read(view, commit.serving)}
         for item in (item for item in commit.inputs if not item.lookup and item.snapshot.table in behind):
             rows = behind[item.snapshot.table]
-            condition = equal(row, keys) & rows.condition(moment)
+            condition = equal(row, keys, _schema(lake, item)) & rows.condition(moment)
             yield RowsBehind(item, condition, rows.reason(view["name"], keys, moment), commit, tuple(keys))
             if kind_of(item.snapshot.table) is Kind.FEATURES:
                 source = lake.table(item.snapshot.table).at(item.snapshot.version)
@@ -294,8 +304,3 @@ def _lookups(lake: Lake, rows: RowsBehind) -> Iterator[tuple[Lookup, pl.Series |
 def _keys(trace: Trace) -> tuple[str, ...]:
     described = trace.root.commits[-1].predictions
     return described.keys if described else ()
-
-
-def _equal_as_text(row: Mapping[str, Any], keys: Iterable[str]) -> pl.Expr:
-    values = {key: pl.lit(row[key]).cast(pl.String) for key in keys}
-    return pl.all_horizontal(pl.col(key).cast(pl.String).eq_missing(value) for key, value in values.items())

@@ -34,7 +34,10 @@ def test_ids_come_as_a_table_and_as_json(tmp_path: Path, monkeypatch: pytest.Mon
             "answer": {"label": "card"},
             "made_at": made.isoformat(),
             "replaced": False,
+            "about": {"id": "‹text: 1 character, 1 word›"},  # no contract knows the key
         }
     ]
     assert CliRunner().invoke(predictions, ["m", "--until", "2026-09-01", "--json"]).output == "[]\n"
-    assert CliRunner().invoke(predictions, ["m"]).exit_code == 0
+    assert "‹text: 1 character, 1 word›" in CliRunner().invoke(predictions, ["m"]).output
+    never = CliRunner().invoke(predictions, ["m", "--since", "2026-09-02", "--until", "2026-09-01"])
+    assert (never.exit_code, "no time lies between them" in never.output) == (2, True)
