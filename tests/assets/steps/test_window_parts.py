@@ -86,8 +86,8 @@ class Trips:
         state = self.store.lake.table(self.table).at()
         return state.scan(state.partitions([key])).collect()
 
-    def made_from(self) -> dict[str, Mapping[str, str]]:
-        """By partition and level, what the blocks that end there were made from."""
+    def made_from(self) -> dict[str, Mapping[str, Any]]:
+        """By partition and level, what the blocks that end there were made from, and their rows."""
         kept = self.store.lake.table(self.step.outputs[1]).at()
         commits = {key: kept.writer_of(key) for key in kept.partitions()}
         return {key: commit.extra[BLOCKS]["clean/trips"] for key, commit in commits.items() if commit is not None}
@@ -231,6 +231,10 @@ def test_one_more_day_opens_its_events_and_few_blocks_and_a_late_event_what_it_i
         named = {str(block.level) for block in ending if block.first <= position <= block.last}
         assert {level for level, made_from in after.items() if made_from != blocks.get(level)} == named
     assert trips.rows(DAYS[38]).filter(origin="LGA")["n_32d"].item() == 10
+    trips.store.lake.table("partials/long").at().delta.restore(5)
+    trips.deliver(DAYS[39], (at(40),))
+    trips.materialize()  # the rows of later blocks are gone, and no commit of ours says so
+    assert trips.rows(DAYS[39]).filter(origin="JFK")["n_32d"].item() == 13
     assert not any(changed for _, changed in [next(trips.recomputed())])
 
 
