@@ -99,7 +99,7 @@ class Trips:
             result = execute(self.step, self.store.env(), key, force=True)
             yield key, next(item for item in result.done.writes if item.table == self.table).changed
 
-    def expected(self, end: datetime, days: int) -> dict[Any, dict[str, Any]]:
+    def expected(self, end: datetime, days: float) -> dict[Any, dict[str, Any]]:
         """Of the events in a window by plain Python."""
         events = self.store.lake.table("clean/trips").scan().collect().sort("at").rows(named=True)
         groups: dict[Any, list[dict[str, Any]]] = {}
@@ -282,4 +282,31 @@ def test_parts_give_what_brute_force_and_a_recomputation_give(tmp_path: Path, zo
                 if row[f"n_{width}d"]
             }
             assert found == trips.expected(time, width)
+    assert [key for key, changed in trips.recomputed() if changed] == []
+
+
+def test_windows_over_hours_are_made_of_parts_when_clocks_are_set_back(tmp_path: Path) -> None:
+    hourly = Partitioning.hourly(date(2026, 10, 30), time_zone="America/New_York")
+    trips = world(tmp_path, view("long", "3h", "40h", **MANY_KINDS), hourly)
+    keys = hourly.keys_between("2026-10-31-23", "2026-11-01-03")
+    assert "2026-11-01-01b" in keys  # it occurs twice
+    for number, key in enumerate(keys):
+        begin, end = hourly.bounds(key)
+        late = begin - timedelta(hours=(3, 0, 38, 41)[number % 4])
+        trips.deliver(key, (begin, "JFK", "AA", 0.1), (end - timedelta(microseconds=1), "LGA", "AA", 0.7), (late,))
+        if number % 2:
+            trips.materialize()
+    trips.deliver(keys[1])  # all of its events are deleted
+    trips.materialize()
+    for key in keys:
+        rows = trips.rows(key).rows(named=True)
+        for width in (3, 40):
+            expected = trips.expected(hourly.end_of(key), width / 24)
+            found = {(row["origin"], row["carrier"]): row for row in rows if row[f"n_{width}h"]}
+            assert {
+                who: {name: found[who][f"{name}_{width}h"] for name in ("n", "most", "kinds", "spent")} for who in found
+            } == {
+                who: {name: values[name] for name in ("n", "most", "kinds", "spent")}
+                for who, values in expected.items()
+            }
     assert [key for key, changed in trips.recomputed() if changed] == []
