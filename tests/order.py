@@ -42,6 +42,7 @@ LONGEST = (
     "tests/assets/dagster",
     "tests/lineage/delivery",
     "tests/lineage/api",
+    "tests/lineage/mutations",
     "tests/features/tables",
     "tests/assets",
     "tests/checks",

@@ -24,7 +24,7 @@ from assay.features.window_parts.blocks import Block, cut, ending_at, position_o
 from assay.features.window_parts.states import States
 
 SOURCE, LEVEL, BEGIN, END, MADE_FROM = "_source", "_level", "_begin", "_end", "_made_from"
-BLOCKS = "blocks"  # in the `extra` of a commit: by table and level, what the block that ends there was made from
+BLOCKS = "blocks"  # in the `extra` of a commit: by table and level, what the block that ends there was made from, and its rows
 _FORM = 1  # of what is kept; raise it when the same events give other states
 _NOTHING = ""  # what a block without events is made from
 
@@ -111,14 +111,15 @@ class Partials:
             self._frames[piece] = self._block(piece)
         return self._frames[piece]
 
-    def ending_at(self, key: str) -> tuple[pl.DataFrame, dict[str, str]]:
-        """The blocks that end with a partition, as they are kept, and by its level what each of them was made from."""
+    def ending_at(self, key: str) -> tuple[pl.DataFrame, dict[str, list[str | int]]]:
+        """The blocks that end with a partition, as they are kept, and by its level what each was made from, and its rows."""
         position = next(position for position, place in self._places.items() if place.key == key)
         length = bisect_right(self._positions, position) - self._first_whole
         blocks = ending_at(position, length)
-        return pl.concat([self._described(block) for block in blocks]), {
-            str(one.level): self._of(one) for one in blocks
+        about: dict[str, list[str | int]] = {
+            str(block.level): [self._of(block), self.frame(block).height] for block in blocks
         }
+        return pl.concat([self._described(block) for block in blocks]), about
 
     def _described(self, block: Block) -> pl.DataFrame:
         first = self._positions[bisect_left(self._positions, block.first)]
@@ -163,13 +164,16 @@ class Partials:
         commit = self._kept.writer_of(place.key)
         recorded = commit.extra.get(BLOCKS) if commit is not None else None
         levels = recorded.get(self._table.table.name) if isinstance(recorded, Mapping) else None
-        if not isinstance(levels, Mapping) or levels.get(str(block.level)) != self._of(block):
+        made_from, count = (levels.get(str(block.level)) if isinstance(levels, Mapping) else None) or ("", 0)
+        if made_from != self._of(block):
             return None
         rows = self._kept.scan([place.key]).filter(
             pl.col(SOURCE) == self._table.table.name, pl.col(LEVEL) == block.level, pl.col(MADE_FROM) == self._of(block)
         )
         state = self.states.schema
-        return rows.select(*self.states.keys, *(pl.col(name).cast(dtype) for name, dtype in state.items())).collect()
+        found = rows.select(*self.states.keys, *(pl.col(name).cast(dtype) for name, dtype in state.items())).collect()
+        # Another tool may have gone back to an earlier version, whose rows are not those of the last writer.
+        return found if found.height == count else None
 
     # -- events ----------------------------------------------------------------------------------------------------
 
