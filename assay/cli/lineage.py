@@ -142,7 +142,7 @@ def trace(
 @click.command()
 @click.argument("table", metavar="[TABLE[@VERSION]]", required=False)
 @click.option("--file", "file", metavar="PATH|SHA256", help="Only what took rows of this delivered file.")
-@click.option("--version", type=int, help="Only what read rows of this version (default: any).")
+@click.option("--version", type=int, help="Only what read the rows that this version wrote (default: any).")
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
 @click.option("--rows", metavar="CONDITION", help="Only what took rows for which this SQL condition is true.")
@@ -172,6 +172,14 @@ def impact(
 
     A file, --rows, --list and --output are followed row by row, to each prediction that took an affected row; otherwise all
     that the commits wrote which read the rows is counted.
+
+    TABLE@VERSION means the rows that this version wrote, not those that it shows besides; with --partition, the rows of the
+    partition that it shows. Without a version it is whatever the table ever held. Rows and predictions that were written
+    again count once.
+
+    A file may also have been refused or corrected: the answer says when, by which rule and in which run, and which rows went
+    where. A name that several files have, such as one of each day, means all of them: the answer lists them, and --partition,
+    the whole path or the SHA-256 chooses one.
 
     \b
     Examples:
