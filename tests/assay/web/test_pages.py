@@ -129,7 +129,9 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
     assert "no tables yet" in page.text
     assert "assay demo" in page.text
     assert (
-        Page(client.get("/?q=x").text).text.count("No table, job, column, rule or owner has these words in its name")
+        Page(client.get("/?q=x").text).text.count(
+            "No table, job, column, rule, contract or owner has these words in its name"
+        )
         == 1
     )
     store.close()
