@@ -17,6 +17,7 @@ from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, near_tables, pipeline_link, style_of, table_kind
 from assay.web.settings_missing import lacking_of
+from assay.web.table_states import rows_aside, rule_words
 from assay.web.values import moment
 
 LISTED = 100
@@ -55,23 +56,25 @@ def versions_page(lake: Lake, request: Request) -> Response:
         lacking=lacking,
         refused=refused,
         versions=[
-            _version(table, commit, earlier.get(commit.version), later.get(commit.version, "")) for commit in listed
+            _version(lake, table, commit, earlier.get(commit.version), later.get(commit.version, ""))
+            for commit in listed
         ],
         older=link(f"/versions/{table}", until=str(newest[LISTED])) if rest else "",
         rest=rest,
     )
 
 
-def _version(table: str, commit: Commit, before: int | None, later: str) -> dict[str, Any]:
+def _version(lake: Lake, table: str, commit: Commit, before: int | None, later: str) -> dict[str, Any]:
     """`later`: the version of the contract that came to the same afterwards."""
     contract = commit.contract
+    names = by_state(check for check in commit.checks if check["table"] == table)
     return {
         "version": commit.version,
         "href": graph_link(dataset_id(table, commit.version)),
         "written": moment(commit.timestamp),
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
-        "badge": checks_badge(by_state(check for check in commit.checks if check["table"] == table)),
+        "badge": checks_badge(names, words=rule_words(lake, commit), rows=rows_aside(lake, table)),
         "contract": f"{contract['name']} {contract['version']}{f'; {later} too' if later else ''}" if contract else "",
         "code": commit.code_version[:_SHA],
         "before": before,
