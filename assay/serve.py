@@ -35,13 +35,15 @@ def create_app(store: Store | None = None) -> "ASGIApp":
     from assay.lineage.api import create_app as create_api
     from assay.lineage.api.queries import Shown
     from assay.web import create_router
-    from assay.why.declared_now import declared_now, owners_now
+    from assay.why.declared_now import declared_now, owners_now, tables_now
     from assay.why.shown import classes_of_lake, shown_list, shown_trace
 
     store = store or open_store()
     # Without torch the console verifies all but the vectors, and says so.
     verify = _naming_changes(partial(store.verify, embed=installed("torch")))
-    console = create_router(store.lineage_store, store.lake, verify=verify, declared=declared_now, owners=owners_now)
+    console = create_router(
+        store.lineage_store, store.lake, verify=verify, declared=declared_now, owners=owners_now, tables=tables_now
+    )
     lake = store.lake
     shown = Shown(
         trace=lambda trace: shown_trace(lake, trace, declared_now()),

@@ -1,7 +1,8 @@
 """Every table of a lake as it is now, and what the checks of all that it holds come to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
+from assay.assets.planning.undeclared import undeclared_line, undeclared_tables
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.verdict import CheckState, together
@@ -21,6 +22,12 @@ def table_states(lake: Lake, kind: Kind | None = None) -> Iterator[tuple[str, Ta
             yield name, state
         except AssayError as problem:
             yield name, problem
+
+
+def undeclared_badges(lake: Lake, declared: Collection[str] | None) -> dict[str, Badge]:
+    """A mark on each table that no step of the project writes any more; nothing where it is not known which are declared."""
+    found = undeclared_tables(lake, declared) if declared is not None else {}
+    return {table: Badge("– no longer declared", "plain", undeclared_line(table, at)) for table, at in found.items()}
 
 
 def state_badge(state: TableState) -> Badge | None:

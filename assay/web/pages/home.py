@@ -1,6 +1,6 @@
 """The first page: every table, model and recent prediction; or what a search finds."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from assay.lineage.queries.nodes import GraphNode
 from assay.lineage.queries.search import SHOWN, nodes_of, search_all
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.ages import age_badge
+from assay.web.badges import Badge
 from assay.web.drawing import cut
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
@@ -28,7 +29,7 @@ from assay.web.node_labels import LONGEST, graph_link, heading, near_tables, pip
 from assay.web.pages.browse import other_producers
 from assay.web.pipeline import PipelineView, picture_of, pipeline_of
 from assay.web.settings_missing import Lacking, lacking_of
-from assay.web.table_states import state_badge, table_states
+from assay.web.table_states import state_badge, table_states, undeclared_badges
 from assay.web.values import answer_text, metrics, moment
 from assay.why.judged_by import DeclaredNow
 from assay.why.shown import Classes, classes_of_lake, shown_answers, shown_keys, shown_predictions
@@ -39,17 +40,24 @@ _SHA = 12
 _PARTS = ("column", "rule", "owner", "tag")
 
 
-def home_page(store: LineageStore, lake: Lake, declared: Callable[[], DeclaredNow], request: Request) -> Response:
+def home_page(
+    store: LineageStore,
+    lake: Lake,
+    declared: Callable[[], DeclaredNow],
+    tables: Callable[[], Collection[str] | None],
+    request: Request,
+) -> Response:
     text = request.query_params.get("q", "").strip()
     if not text:
         states, missing, lacking = list(table_states(lake)), MissingBatches(lake), lacking_of(lake)
-        pipeline = pipeline_of(states, missing, lacking, PipelineView())
+        undeclared = undeclared_badges(lake, tables())
+        pipeline = pipeline_of(states, missing, lacking, PipelineView(), undeclared)
         return page(
             "home.html",
             q="",
             pipeline=picture_of(pipeline, PipelineView(), None, unfolds=False) if states else None,
             left_out=pipeline.left_out,
-            tables=_tables(states, missing, lacking),
+            tables=_tables(states, missing, lacking, undeclared),
             models=_models(states),
             predictions=_predictions(lake, states, declared),
             others=_others(store),
@@ -174,12 +182,19 @@ def _is_uuid(text: str) -> bool:
 
 
 def _tables(
-    states: list[tuple[str, TableState | AssayError]], missing: MissingBatches, lacking: dict[str, Lacking]
+    states: list[tuple[str, TableState | AssayError]],
+    missing: MissingBatches,
+    lacking: dict[str, Lacking],
+    undeclared: Mapping[str, Badge],
 ) -> list[dict[str, Any]]:
-    rows = [_table(name, state, missing.of(name), lacking.get(name)) for name, state in states]
+    """By name; those that are no longer declared last, without what somebody would have to do about them."""
+    alive = [(name, state) for name, state in states if name not in undeclared]
+    rows = [_table(name, state, missing.of(name), lacking.get(name)) for name, state in alive]
     never = {*missing.never_made(), *lacking} - {name for name, _ in states}
     rows += [_never_made(name, missing.of(name), lacking.get(name)) for name in never]
-    return sorted(rows, key=lambda row: row["name"])
+    gone = [_table(name, state, None, None) for name, state in states if name in undeclared]
+    last = [row | {"badge": undeclared[row["name"]], "old": None, "failed": False} for row in gone]
+    return [*sorted(rows, key=lambda row: row["name"]), *last]
 
 
 def _never_made(name: str, lacks: Missing | None, lacking: Lacking | None) -> dict[str, Any]:
