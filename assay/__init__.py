@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from assay.checks.contract.contract import Contract
     from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
+    from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.online import Online
     from assay.features.serving.references import Role
     from assay.features.tables.partitioning import Partitioning
@@ -53,6 +54,7 @@ __all__ = [
     "Entity",
     "Excel",
     "Feature",
+    "FeatureSet",
     "FeatureView",
     "Field",
     "Files",
@@ -93,6 +95,7 @@ _HOMES = {
     "Embedding": "assay.assets.steps.embeddings",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
+    "FeatureSet": "assay.features.serving.feature_set",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Csv": "assay.assets.sources.csv_dialect",

@@ -5,22 +5,22 @@ What the actor may not read is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from assay.errors import AssayError, known_names, nearest
+from assay.features.catalogue.readable import SERVED, readable, served_features
 from assay.features.serving.feature_refs import find_serving
 from assay.features.serving.training import TrainingSetVersion, load_training_set
-from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
-from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.lake import Lake
 from assay.features.tables.serving import Serving
+from assay.features.views.feature_view import FeatureView
 
-VIEWS = (Kind.FEATURES, Kind.EMBEDDINGS)
+VIEWS = SERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,11 @@ def list_views(lake: Lake) -> list[ViewInfo]:
     """Every table that says how it is served, by name."""
     views = []
     for kind in VIEWS:
-        for state in _readable(lake, kind):
+        for state in readable(lake, kind):
             table = state.table.name
             described = find_serving(state)
             if described is not None:
-                taken = (*described[0].columns(), PARTITION)
-                names = tuple(name for name in state.schema if name not in taken and not name.startswith("_"))
+                names = served_features(state, described[0])
                 views.append(ViewInfo(own_name(table), state.snapshot, described[0], names))
     return sorted(views, key=lambda view: view.name)
 
@@ -112,7 +111,7 @@ def list_training_sets(lake: Lake, name: str | None = None) -> list[TrainingSetV
 def list_models(lake: Lake) -> list[ModelInfo]:
     """Every version of every model, oldest first."""
     models = []
-    for state in _readable(lake, Kind.MODELS):
+    for state in readable(lake, Kind.MODELS):
         table, frame = state.table.name, state.scan()
         wanted = ["model_version", "sha256", "training_set", "created_at"]
         there = [name for name in wanted if name in frame.collect_schema()]
@@ -131,10 +130,11 @@ def list_models(lake: Lake) -> list[ModelInfo]:
     return models
 
 
-def _readable(lake: Lake, kind: Kind) -> Iterator[TableState]:
-    for table in lake.tables(kind.folder):
-        try:
-            state = lake.table(table).at()
-        except Denied:
-            continue
-        yield state
+def declared_views() -> dict[str, FeatureView]:
+    """The views that the active project declares, by name; none where there is no project."""
+    from assay.assets.declarations import declarations
+    from assay.assets.project import find_project
+
+    project = find_project()
+    items = declarations(project).items if project is not None else ()
+    return {item.name: item for item in items if isinstance(item, FeatureView)}

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from assay.features.retention.vacuum import Vacuum, vacuum
     from assay.features.serving.as_of import point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
+    from assay.features.serving.feature_refs import DeprecatedFeature
+    from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.models import ModelVersion
     from assay.features.serving.online import online_get
     from assay.features.serving.references import Role
@@ -39,10 +41,12 @@ __all__ = [
     "AuditFailed",
     "CheckResult",
     "Denied",
+    "DeprecatedFeature",
     "EmbeddingModel",
     "Engine",
     "Entity",
     "Feature",
+    "FeatureSet",
     "FeatureView",
     "Guard",
     "Kind",
@@ -94,10 +98,12 @@ _HOMES = {
     "AuditFailed": "assay.features.tables.transaction",
     "CheckResult": "assay.features.tables.run_record",
     "Denied": "assay.features.tables.guard",
+    "DeprecatedFeature": "assay.features.serving.feature_refs",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
+    "FeatureSet": "assay.features.serving.feature_set",
     "FeatureView": "assay.features.views.feature_view",
     "Guard": "assay.features.tables.guard",
     "Kind": "assay.features.tables.kinds",

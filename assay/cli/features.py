@@ -1,18 +1,133 @@
 """`assay features`: what a model reads, from the shell."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
 
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.errors import AssayError, plural
+from assay.features.catalogue.feature_info import FeatureInfo
+from assay.features.catalogue.values import FeatureValues
 from assay.features.serving.join_options import checked_known_at
 from assay.store import open_store
 
 
 @click.group()
 def features() -> None:
-    """Feature values and training sets."""
+    """The catalogue of features, their values, and training sets."""
+
+
+@features.command("list")
+@click.option("--view", "views", multiple=True, help="Only features of this view (several: give it several times).")
+@json_option
+def list_(views: tuple[str, ...], as_json: bool) -> None:
+    """Every feature: type, unit, owner, newest event time, how many use it, and what it is.
+
+    \b
+    Examples:
+      assay features list
+      assay features list --view customer_activity --json
+    """
+    store = open_store()
+    for view in views:
+        if view not in {info.view for info in store.features()}:
+            store.view(view)  # names the nearest
+    found = [info for info in store.features() if not views or info.view in views]
+    _print(found, as_json, "There are no features yet: declare a FeatureView and run `assay materialize`.")
+
+
+@features.command()
+@click.argument("words", nargs=-1, required=True)
+@json_option
+def search(words: tuple[str, ...], as_json: bool) -> None:
+    """Features that have all WORDS in their name, description, unit, owner, entity, keys or source columns.
+
+    \b
+    Example:
+      assay features search card 7d
+    """
+    from assay.features.catalogue.catalogue import search as search_features
+
+    text = " ".join(words)
+    _print(
+        search_features(open_store().features(), text), as_json, f"No feature has {text!r}: see `assay features list`."
+    )
+
+
+@features.command()
+@click.argument("reference")
+@json_option
+def show(reference: str, as_json: bool) -> None:
+    """One feature (VIEW:FEATURE): what it is, its values in the newest partition, and everything that uses it.
+
+    What uses it is what a change of it reaches: all versions of training sets and models are counted.
+
+    \b
+    Example:
+      assay features show customer_activity:tickets_7d
+    """
+    store = open_store()
+    info, values = store.feature(reference), store.feature_values(reference)
+    if as_json:
+        print_json(info.to_dict() | {"values": values.to_dict() if values else None})
+        return
+    for name, text in _facts(info, values):
+        if text:
+            out.print(f"{name}: {text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print(found: Sequence[FeatureInfo], as_json: bool, otherwise: str) -> None:
+    if as_json:
+        print_json([info.to_dict() for info in found])
+    elif not found:
+        err.print(otherwise, highlight=False, markup=False, soft_wrap=True)
+    else:
+        rows = [
+            (info.reference, info.dtype, info.unit, info.owner, _time(info.newest), _count(info), _about(info))
+            for info in found
+        ]
+        print_table(("feature", "type", "unit", "owner", "newest", "used by", "what it is"), rows, right=("used by",))
+
+
+def _count(info: FeatureInfo) -> str:
+    uses = info.uses
+    return f"{len(uses.training_sets) + len(uses.models) + len(uses.predictions):,}"
+
+
+def _about(info: FeatureInfo) -> str:
+    return f"deprecated: {info.deprecated}" if info.deprecated else info.description
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _facts(info: FeatureInfo, values: FeatureValues | None) -> list[tuple[str, str]]:
+    uses = info.uses
+    facts = [
+        ("feature", info.reference),
+        ("description", info.description),
+        ("deprecated", info.deprecated),
+        ("type", f"{info.dtype}{f', {info.unit}' if info.unit else ''}"),
+        ("kind", f"{info.kind}{f' of {info.window}' if info.window else ''}"),
+        ("entity", f"{info.entity or 'none'}, by {', '.join(info.keys)}" if info.keys else ""),
+        ("owner", info.owner),
+        ("read", str(info.snapshot) if info.snapshot else "no rows yet"),
+        ("newest", _time(info.newest)),
+        ("comes from", ", ".join(info.reads)),
+        ("definition", info.definition[:16]),
+    ]
+    if values is not None:
+        facts += [("values", f"{values}")]
+    used = (
+        ("training sets", uses.training_sets),
+        ("models", uses.models),
+        ("predictions", uses.predictions),
+        ("feature sets", uses.feature_sets),
+    )
+    facts += [(f"used by {what}", ", ".join(names)) for what, names in used]
+    return facts if uses else [*facts, ("used by", "nothing that is recorded in this lake")]
 
 
 @features.command()

@@ -10,7 +10,7 @@ from assay.store_methods.base import StoreBase
 if TYPE_CHECKING:
     from assay.features.serving.join_options import KnownAt
     from assay.features.serving.online import Online, Served
-    from assay.features.serving.references import Features
+    from assay.features.serving.request import Features
     from assay.features.serving.spine_frame import SpineFrame
     from assay.features.serving.training import TrainingSetVersion
 

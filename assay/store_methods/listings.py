@@ -7,6 +7,8 @@ from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
     from assay.assets.sources.source import Source
+    from assay.features.catalogue.feature_info import FeatureInfo
+    from assay.features.catalogue.values import FeatureValues
     from assay.features.retention.pins import Pin
     from assay.features.serving.training import TrainingSetVersion
     from assay.listing import ModelInfo, ViewInfo
@@ -32,6 +34,36 @@ class ListingMethods(StoreBase):
                     self.lake.allow("read", table)
             raise AssayError(f"There is no view {name!r}.{nearest(name, by_name) or known_names(by_name)}")
         return by_name[name]
+
+    def features(self, *, every_version: bool = False) -> "list[FeatureInfo]":
+        """Every feature that the actor may read or the project declares: type, texts, owner, newest event, and who uses it.
+
+        Args:
+            every_version: Count training sets and models that newer versions replaced among the uses, too.
+        """
+        from assay.features.catalogue.catalogue import catalogue
+        from assay.listing import declared_views
+
+        return catalogue(self.lake, declared_views(), every_version=every_version)
+
+    def feature(self, reference: str) -> "FeatureInfo":
+        """One of `features()`, used by any version: `store.feature("customer_activity:tickets_7d")`. Raises AssayError, with
+        the nearest, if there is none of that name."""
+        from assay.features.catalogue.catalogue import find_feature
+
+        return find_feature(self.features(every_version=True), reference)
+
+    def feature_values(self, reference: str) -> "FeatureValues | None":
+        """The values of a feature in its newest partition, in numbers; None where it has no rows yet."""
+        from assay.features.catalogue.values import newest_values
+        from assay.why.declared_now import declared_now
+        from assay.why.shown import classes_of_lake
+
+        feature = self.feature(reference)
+        if feature.snapshot is None:
+            return None
+        state = self.lake.table(feature.snapshot.table).at(feature.snapshot.version)
+        return newest_values(state, feature, classes_of_lake(self.lake, declared_now()))
 
     def sources(self) -> "list[Source]":
         """The sources that the project declares, by name."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from assay.features.serving.join_options import KnownAt
     from assay.features.serving.model_formats import Load, Save
     from assay.features.serving.models import ModelVersion
-    from assay.features.serving.references import Features
+    from assay.features.serving.request import Features
     from assay.features.serving.training import TrainingSetVersion
     from assay.features.training.split import Split
 

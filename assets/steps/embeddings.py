@@ -23,6 +23,8 @@ from assay.features.tables.transaction import Transaction
 from assay.features.views.withdrawn_columns import refuse_withdrawn, withdrawn_columns
 from assay.settings import Settings
 
+VECTOR = "vector"
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
@@ -39,6 +41,11 @@ class Embedding:
     @property
     def table(self) -> str:
         return Kind.EMBEDDINGS.table(self.name)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The reference to its vectors."""
+        return (f"{self.name}:{VECTOR}",)
 
 
 def embedding_step(embedding: Embedding, partitioning: Partitioning) -> Step:

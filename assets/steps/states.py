@@ -1,5 +1,6 @@
 """Partitions that have a whole state each: how one differs from the one before it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -22,13 +23,22 @@ def partition_before(source: Source, partition: str) -> str | None:
 
 
 def state_before(source: Source, tx: Transaction) -> pl.LazyFrame | None:
-    """The state before this work's, which becomes an input of it; None where there is none, or none yet."""
+    """The state before this work's, for comparing; None where there is none, or none yet.
+
+    No row of it gets into this state: it is only counted what has changed. So it is a lookup, and nothing leads from a state
+    through all that were before it. The counts depend on it, therefore its digest is a parameter of the work.
+    """
     before = partition_before(source, tx.work.partition or "")
     try:
         there = before is not None and bool(tx.state(source.clean).partitions([before]))
     except TableMissing:
         return None
-    return tx.read(source.clean, [before]) if there and before is not None else None
+    if not there or before is None:
+        return None
+    state = tx.note(source.clean, [before], lookup=True)
+    counted_from = f"{state.table_id}:{state.slice([before]).digest}"
+    tx.work = replace(tx.work, params={**tx.work.params, "before": counted_from})
+    return state.scan([before])
 
 
 def state_changes(source: Source, tx: Transaction, rows: pl.LazyFrame, before: pl.LazyFrame | None) -> Changes:

@@ -16,8 +16,10 @@ from assay.assets.steps.step import NotReady, Resources, Step, available, requir
 from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
 from assay.features.serving.feature_refs import Resolved, resolve
+from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
-from assay.features.serving.references import Reference, Role, request
+from assay.features.serving.references import Reference, Role
+from assay.features.serving.request import Asked, Features, Request, request
 from assay.features.serving.training import pin_training_set, published, stage_training_set
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
@@ -29,7 +31,7 @@ from assay.features.views.timestamps import instant
 from assay.features.views.withdrawn_columns import withdrawn_columns
 from assay.settings import Settings
 
-EVENT_TIME, VECTOR = "event_time", "vector"
+EVENT_TIME = "event_time"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 FeatureSource = FeatureView | Embedding
@@ -109,7 +111,8 @@ class TrainingSet:
     Args:
         name: Names the table `training/<name>`.
         spine: Which rows.
-        features: Feature views and embeddings (all their features), references such as `"weather:wind_1d"`, or roles.
+        features: Feature views and embeddings (all their features), references such as `"weather:wind_1d"`, or roles; or a
+            feature set.
         label: The column that a model learns to predict, or a named expression over the spine's table. Rows without one
             (null) are left out.
         until: The first day that is held back: rows of that day and later ones are not in the training set.
@@ -126,7 +129,7 @@ class TrainingSet:
 
     name: str
     spine: Spine
-    features: Sequence[str | FeatureSource | Role]
+    features: Features
     label: str | pl.Expr
     until: date | str
     known_at: KnownAt | Mapping[str, KnownAt] = "event"
@@ -134,8 +137,7 @@ class TrainingSet:
     owner: str = ""
     description: str = ""
     group: str = ""
-    references: tuple[str, ...] = field(init=False)
-    options: JoinOptions = field(init=False, repr=False)
+    request: Request = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -152,11 +154,9 @@ class TrainingSet:
             raise AssayError(
                 f"Training set {self.name!r}: until {self.until!r} is not a day like 2026-01-31."
             ) from None
-        asked = [one for item in self.features for one in _references(item)]
-        wanted = request(asked, JoinOptions(self.known_at, self.skip_nulls))
-        object.__setattr__(self, "references", wanted.texts)
-        object.__setattr__(self, "options", wanted.options)
-        embeddings = [item for item in self.features if isinstance(item, Embedding)]
+        wanted = request(self.features, JoinOptions(self.known_at, self.skip_nulls))
+        object.__setattr__(self, "request", wanted)
+        embeddings = [item for item in self.declared if isinstance(item, Embedding)]
         if embeddings and self.text is None:
             raise AssayError(
                 f"Training set {self.name!r}: {embeddings[0].table} is of another table than the spine's, so Spine(text=…) "
@@ -166,6 +166,22 @@ class TrainingSet:
     @property
     def table(self) -> str:
         return Kind.TRAINING.table(self.name)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The features as texts."""
+        return self.request.texts
+
+    @property
+    def options(self) -> JoinOptions:
+        """How they are joined."""
+        return self.request.options
+
+    @property
+    def declared(self) -> tuple[Any, ...]:
+        """What the features were given as, those of feature sets one by one."""
+        given = [self.features] if isinstance(self.features, Asked) else self.features
+        return tuple(one for item in given for one in (item.features if isinstance(item, FeatureSet) else [item]))
 
     @property
     def first_held_back(self) -> str:
@@ -179,26 +195,20 @@ class TrainingSet:
     @property
     def text(self) -> str | None:
         """The column whose embedding is looked up."""
-        own = (item.text for item in self.features if isinstance(item, Embedding) and item.source == self.spine.source)
+        own = (item.text for item in self.declared if isinstance(item, Embedding) and item.source == self.spine.source)
         return self.spine.text or next(own, None)
 
     def digest(self) -> str:
         """SHA-256 of all that decides the rows."""
         label = self.label if isinstance(self.label, str) else expression_digest(self.label)
-        how = (self.options.known_at, self.options.skip_nulls)
+        how = (self.options.known_at, self.options.skip_nulls, *(one.id for one in self.request.sets))
         parts = (self.spine.digest(), self.references, label, self.first_held_back, *how)
         return hashlib.sha256(f"{parts} {self.text}".encode()).hexdigest()
 
 
-def _references(item: str | FeatureSource | Role) -> list[str | Role]:
-    if isinstance(item, FeatureView):
-        return [f"{item.name}:{name}" for name in item.feature_names]
-    return [f"{item.name}:{VECTOR}"] if isinstance(item, Embedding) else [item]
-
-
 def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSource | None]:
     """The tables of the features, each with its declaration if that is known."""
-    given = (item.features if isinstance(item, Role) else item for item in made.features)
+    given = (item.features if isinstance(item, Role) else item for item in made.declared)
     own = {item.name: item for item in given if isinstance(item, FeatureView | Embedding)}
     sources = {**upstream.features, **own}
     tables: dict[str, FeatureSource | None] = {}
@@ -277,7 +287,7 @@ def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: T
     )
     if spine.is_empty():
         raise NotReady(f"{source} has no labelled rows before {made.first_held_back} yet.")
-    return Joined(spine, resolve(tx, made.references, spine, options=made.options))
+    return Joined(spine, resolve(tx, made.request, spine))
 
 
 def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end: datetime) -> None:

@@ -8,14 +8,22 @@ from assay.assets.support.card_events import customer_activity
 from assay.assets.support.linear import LinearModel, fit, from_bytes, to_bytes
 from assay.assets.support.tickets import ticket, ticket_text
 from assay.assets.support.upstream.calendar import TEST_FIRST_DAY
+from assay.features.serving.feature_set import FeatureSet
 
 INVERSE_REGULARISATION = 10.0
 NUMBERS = [*ticket.feature_names, *customer_activity.feature_names]
 
+router_features = FeatureSet(
+    "router",
+    [ticket, customer_activity, ticket_text],
+    description="What an intent is told from: the ticket's text, and what its customer did lately.",
+    owner="support-ml",
+)
+
 training = TrainingSet(
     "router",
     spine=Spine(source="clean/tickets", keys=["ticket_id", "customer_id"], event_time="created_at"),
-    features=[ticket, customer_activity, ticket_text],
+    features=router_features,
     label="intent",
     until=TEST_FIRST_DAY,  # days from here on are for testing: their labels exist, but the model must not have seen them
     owner="support-ml",

@@ -10,7 +10,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.serving.feature_refs import join, resolve
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
-from assay.features.serving.references import Features
+from assay.features.serving.request import Features
 from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.tables.lake import Lake
 from assay.features.tables.reader import Reader

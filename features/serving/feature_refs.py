@@ -4,6 +4,7 @@ A view's table says itself how it is served (in the metadata of its commits), so
 made it: joined as of the spine's time, or looked up by keys.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +15,12 @@ import polars as pl
 from assay.errors import AssayError, nearest
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of import point_in_time_join
+from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.lookup import Lookup, look_up
-from assay.features.serving.references import Features, Reference, request
+from assay.features.serving.references import Reference
 from assay.features.serving.relevant_partitions import Between, partitions_as_of, partitions_with
+from assay.features.serving.request import Features, Request, request
 from assay.features.serving.view_read import ViewRead
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.tables.kinds import Kind, kind_of, own_name
@@ -43,11 +46,12 @@ class Resolved:
     lookups: tuple[Lookup, ...]
     described: tuple[Mapping[str, Any], ...]
     options: JoinOptions = field(default_factory=JoinOptions)
+    sets: tuple[FeatureSet, ...] = ()
 
 
 def resolve(
     reader: Reader | Transaction,
-    features: Features,
+    features: Features | Request,
     spine: pl.DataFrame,
     *,
     versions: Mapping[str, int] | None = None,
@@ -57,11 +61,12 @@ def resolve(
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
     reader (or transaction), the partitions that can hold a value for the spine, in any role: by the times in their files'
     statistics, the view's max_age and the spine's keys; of lookups, those with a key of the spine. `bounded=False` keeps what
-    is too old, too.
+    is too old, too. What is asked for as a `Request` has its own options.
 
     Raises AssayError for a malformed reference, an unknown view, feature, key or table, or a spine without usable times.
     """
-    wanted, versions = request(features, options or JoinOptions()), dict(versions or {})
+    wanted = features if isinstance(features, Request) else request(features, options or JoinOptions())
+    versions = dict(versions or {})
     for table in versions:
         if not reader.lake.table(table).exists():
             known = reader.lake.tables()
@@ -95,7 +100,7 @@ def resolve(
                 )
             )
     described = tuple(join.described() for join in joins.values())
-    return Resolved(wanted.texts, tuple(views), tuple(lookups), described, wanted.options)
+    return Resolved(wanted.texts, tuple(views), tuple(lookups), described, wanted.options, wanted.sets)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +136,7 @@ class _Join:
                 raise AssayError(f"{view!r} is not joined by {key!r}; its keys are {list(serving.keys)}.{close}")
         own = (*serving.columns(), PARTITION)
         outputs = _outputs(view, asked, [column for column in state.schema if column not in own])
+        _warn_of_deprecated(view, outputs, definition)
         return cls(name, view, state, serving, definition, outputs, keys, *options.of(name, view))
 
     def spine(self, spine: pl.DataFrame) -> pl.DataFrame:
@@ -205,6 +211,17 @@ def _times(spine: pl.DataFrame, event_time: str) -> Between:
     assert first is None or isinstance(first, datetime)
     assert last is None or isinstance(last, datetime)
     return first, last
+
+
+class DeprecatedFeature(FutureWarning):
+    """A feature is asked for of which its view says what to use instead."""
+
+
+def _warn_of_deprecated(view: str, outputs: Mapping[str, str], definition: Mapping[str, Any]) -> None:
+    about = definition.get("about", {}).get("features", {})
+    for feature in outputs:
+        if instead := about.get(feature, {}).get("deprecated"):
+            warnings.warn(f"Feature {view}:{feature} is deprecated: {instead}", DeprecatedFeature, stacklevel=2)
 
 
 def _table_of(lake: Lake, view: str) -> str:

@@ -13,7 +13,7 @@ from assay.features.serving.as_of import latest
 from assay.features.serving.feature_refs import Resolved, resolve
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
 from assay.features.serving.lookup import look_up
-from assay.features.serving.references import Features
+from assay.features.serving.request import Features
 from assay.features.serving.training import TrainingSetVersion
 from assay.features.tables.lake import Lake
 from assay.features.tables.reader import Reader

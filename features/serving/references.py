@@ -7,13 +7,10 @@ the spine calls a key of the view otherwise. So one view can be joined in severa
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Protocol, runtime_checkable
 
-from assay.errors import AssayError, nearest
-from assay.features.serving.join_options import JoinOptions, KnownAt, checked_known_at, checked_skip_nulls
-from assay.features.views.feature_view import FeatureView
-
-T = TypeVar("T")
+from assay.errors import AssayError
+from assay.features.serving.join_options import KnownAt, checked_known_at, checked_skip_nulls
 
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _REFERENCE = re.compile(rf"({_NAME}):(\*|{_NAME})(?: as ({_NAME}|{_NAME}\*))?(?: on (.+))?")
@@ -73,6 +70,14 @@ def _checked(keys: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, column) for key, column in keys.items() if key != column))
 
 
+@runtime_checkable
+class HasReferences(Protocol):
+    """What features can be asked for by: a declared view or embedding, which stands for all of its features."""
+
+    @property
+    def references(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """Features of a view (or of several with the same keys) joined by other columns of the spine, under names of their own.
@@ -96,7 +101,7 @@ class Role:
         AssayError: For a prefix that cannot begin a name, what is no reference, or one that says itself what it is joined on.
     """
 
-    features: str | FeatureView | Sequence[str]
+    features: str | HasReferences | Sequence[str]
     keys: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
     known_at: KnownAt | None = None
@@ -127,79 +132,8 @@ class Role:
         return replace(reference, output=self.prefix + reference.output, on=on)
 
 
-Features = str | Role | Sequence[str | Role]
-"""What is joined: references, as texts or as roles; one, or several."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """References, and how they are joined: roles taken apart, options checked."""
-
-    references: tuple[Reference, ...]
-    options: JoinOptions
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return tuple(map(str, self.references))
-
-    def joins(self) -> dict[str, list[Reference]]:
-        """The references by the role that their view is joined in, in order of first appearance."""
-        groups: dict[str, list[Reference]] = {}
-        for reference in self.references:
-            groups.setdefault(reference.join, []).append(reference)
-        return groups
-
-
-def request(features: Features, options: JoinOptions) -> Request:
-    """Features as they were asked for.
-
-    Raises AssayError for a malformed reference, for none at all, for options of a view that is not asked for, and for a view
-    that is to be joined in two ways in one role.
-    """
-    given = [features] if isinstance(features, str | Role) else list(features)
-    references: list[Reference] = []
-    own: dict[str, Role | None] = {}
-    for item in given:
-        role = item if isinstance(item, Role) else None
-        for reference in map(Reference.parse, role.references if role else [item]):  # pyright: ignore[reportArgumentType]
-            references.append(reference)
-            before = own.setdefault(reference.join, role)
-            if _ways(before) != _ways(role):
-                raise AssayError(f"{reference.join} is asked for with two settings of known_at or skip_nulls: use one.")
-    if not references:
-        raise AssayError("No features were asked for: name some, e.g. 'customer_activity:tickets_7d'.")
-    views = {reference.join: reference.view for reference in references}
-    for what, option in (("known_at", options.known_at), ("skip_nulls", options.skip_nulls)):
-        for name in option if isinstance(option, Mapping) else ():
-            if name not in {*views, *views.values()}:
-                close = nearest(str(name), [*views, *views.values()])
-                raise AssayError(f"{what} is given for {name!r}, of which no feature is asked for.{close}")
-    known_at, skip_nulls = {}, {}
-    for name, view in views.items():
-        role = own[name]
-        known, skip = options.of(name, view)
-        known_at[name] = known if role is None or role.known_at is None else role.known_at
-        skip_nulls[name] = skip if role is None or role.skip_nulls is None else role.skip_nulls
-    folded = replace(options, known_at=_folded(known_at, "event"), skip_nulls=_folded(skip_nulls, False))
-    return Request(tuple(references), folded)
-
-
-def _ways(role: Role | None) -> tuple[KnownAt | None, bool | None]:
-    return (role.known_at, role.skip_nulls) if role else (None, None)
-
-
-def _folded(chosen: Mapping[str, T], default: T) -> T | dict[str, T]:
-    """One value where all have the same; else those that are not the default."""
-    values = list(chosen.values())
-    if all(value == values[0] for value in values):
-        return values[0]
-    return {name: value for name, value in chosen.items() if value != default}
-
-
-def _texts(features: str | FeatureView | Sequence[str]) -> Iterator[str]:
-    if isinstance(features, FeatureView):
-        yield from (f"{features.name}:{name}" for name in features.feature_names)
-    elif isinstance(features, str):
+def _texts(features: str | HasReferences | Sequence[str]) -> Iterator[str]:
+    if isinstance(features, str):
         yield features if ":" in features else f"{features}:*"
     else:
-        yield from features
+        yield from features.references if isinstance(features, HasReferences) else features

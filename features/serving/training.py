@@ -6,7 +6,7 @@ commit and is enough for a plain Delta reader to find every input again.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,8 +19,9 @@ from assay.features.retention.availability import require_readable, snapshot_sta
 from assay.features.retention.pins import pin, pins
 from assay.features.serving.as_of_join import one_of
 from assay.features.serving.feature_refs import Resolved, find_serving, join, resolve
+from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
-from assay.features.serving.references import Features, request
+from assay.features.serving.request import Features, request
 from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.storage.parquet_files import PARTITION, file_sha256
 from assay.features.storage.snapshot import Slice, Snapshot
@@ -140,6 +141,7 @@ def stage_training_set(
     if isinstance(features, Resolved):
         of_features = {item["table"] for item in resolved.described}
         made_from = [item for item in made_from if item.snapshot.table not in of_features]
+    refuse_changed_sets(tx.lake, table, resolved.sets)
     rows = join(spine, resolved)
     manifest = {
         "name": name,
@@ -154,6 +156,7 @@ def stage_training_set(
         "references": list(resolved.references),
         **resolved.options.to_dict(),
         "feature_set": _feature_set(resolved),
+        **({"feature_sets": [item.to_dict() for item in resolved.sets]} if resolved.sets else {}),
         "inputs": [_input(tx, item) for item in tx.reads],
         "code_version": tx.work.code_version,
         "content_digest": content_digest(rows),
@@ -213,11 +216,12 @@ def create_training_set(
         "columns": ",".join(rows.columns),
         "features": " ".join(wanted.texts),
         **wanted.options.to_dict(),
+        **({"feature_sets": " ".join(item.id for item in wanted.sets)} if wanted.sets else {}),
     }
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
-        resolved = resolve(tx, wanted.texts, rows, versions=one_of(versions, pins), options=wanted.options)
+        resolved = resolve(tx, wanted, rows, versions=one_of(versions, pins))
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return
@@ -225,6 +229,23 @@ def create_training_set(
 
     _, done = run(lake, recorder, work, body)
     return published(lake, name, done)
+
+
+def refuse_changed_sets(lake: Lake, table: str, sets: Sequence[FeatureSet]) -> None:
+    """Raise AssayError if the newest version of a training set was made by a set of the same name and version that holds other
+    features."""
+    if not sets or not lake.table(table).exists():
+        return
+    state = lake.table(table).at()
+    for version in state.index.with_section("manifest", state.version, newest=True):
+        recorded = (state.index.commit(version).manifest or {}).get("feature_sets", [])
+        before = {(item["name"], item["version"]): item["sha256"] for item in recorded}
+        for item in sets:
+            if before.get((item.name, item.version), item.digest()) != item.digest():
+                raise AssayError(
+                    f"{table}@{version} was made by feature set {item.id} with other features than it has now: give the "
+                    "changed set another version."
+                )
 
 
 def load_training_set(lake: Lake, training_set_id: str) -> TrainingSetVersion:

@@ -95,6 +95,11 @@ class FeatureView:
         return tuple(feature["name"] for feature in self.transformation.definition()["features"])
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """References to its features, in order."""
+        return tuple(f"{self.name}:{name}" for name in self.feature_names)
+
+    @property
     def step(self) -> timedelta:
         """The time between two rows of a windowed view."""
         return parse_duration(self.every, f"view {self.name!r}: every")
@@ -157,7 +162,17 @@ class FeatureView:
     def metadata(self) -> dict[str, Any]:
         """What a commit of the view's rows says of it, by section: `tx.describe(**view.metadata())`. Readers need no more."""
         rows_read = [item.to_dict() for item in self.transformation.rows_read()]
-        return {"serving": self.serving(), "view": self.definition() | {"rows_read": rows_read}}
+        view = self.definition() | {"rows_read": rows_read} | _given({"about": self.about()})
+        return {"serving": self.serving(), "view": view}
+
+    def about(self) -> dict[str, Any]:
+        """The texts for people, as JSON, without the empty ones: of the view, and of each feature by its name."""
+        texts = {"description": self.description, "owner": self.owner}
+        features = {
+            feature.name: _given({name: getattr(feature, name, "") for name in ("description", "unit", "deprecated")})
+            for feature in self.features
+        }
+        return _given(texts | {"features": _given(features)})
 
     def digest(self) -> str:
         """SHA-256 of the definition: the same in every process and on every machine that runs the same Polars release.
@@ -165,3 +180,7 @@ class FeatureView:
         A Polars upgrade may change it, which costs a recomputation and never reuses a stale value.
         """
         return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()
+
+
+def _given(texts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: text for name, text in texts.items() if text}

@@ -29,6 +29,7 @@ class Feature:
         expr: A Polars expression over the columns of the source table, without Python functions.
         description: One sentence for people; it decides nothing.
         unit: What it is counted in, for people: "EUR", "characters"; it decides nothing.
+        deprecated: What to use instead, and since when: whoever asks for the feature is warned. It decides nothing.
 
     Raises:
         AssayError: For a name that cannot be used, a constant, or an expression that looks at other rows.
@@ -38,6 +39,7 @@ class Feature:
     expr: pl.Expr
     description: str = ""
     unit: str = ""
+    deprecated: str = ""
 
     def __post_init__(self) -> None:
         where = check_feature(self.name, self.expr)

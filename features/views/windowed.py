@@ -38,6 +38,7 @@ class Windowed:
         time: Its column with the event time.
         description: One sentence for people; it decides nothing.
         unit: What it is counted in, for people: "EUR", "orders"; it decides nothing.
+        deprecated: What to use instead, and since when: whoever asks for the feature is warned. It decides nothing.
 
     Raises:
         AssayError: For a name, an expression or a window that cannot be used.
@@ -50,6 +51,7 @@ class Windowed:
     time: str
     description: str = ""
     unit: str = ""
+    deprecated: str = ""
 
     def __post_init__(self) -> None:
         where = check_feature(self.name, self.expr)

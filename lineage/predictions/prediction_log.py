@@ -11,7 +11,8 @@ from assay.errors import AssayError
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
-from assay.features.serving.references import Features, Reference, request
+from assay.features.serving.references import Reference
+from assay.features.serving.request import Features, request
 from assay.features.storage import merkle
 from assay.features.storage.sections import Predictions
 from assay.features.storage.snapshot import Snapshot

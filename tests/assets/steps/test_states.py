@@ -215,3 +215,33 @@ def test_a_view_over_states_takes_the_time_from_which_they_hold(shop: Any) -> No
     assert "a whole state, which holds from _seen_at on; 'since' does not say when a row that is gone has gone" in str(
         failed
     )
+
+
+def test_a_state_was_made_from_its_own_delivery_and_only_looked_at_the_one_before(shop: Any) -> None:
+    """However many states there were: a trace is as long, and what was wrong with an early one touches no later answer."""
+    for number in range(1, 4):
+        deliver(shop, number, Ada="free", Bob=("plus", "free")[number % 2])
+    shop.run()
+    store = assay.open()
+    asked = pl.DataFrame({"customer": ["Ada", "Bob"], "event_time": [datetime(2026, 3, 4, 12, tzinfo=UTC)] * 2})
+    seen = store.as_of_join(asked, ["customer:plan"]).with_columns(answer=pl.lit("stays"))
+    ids = store.log_predictions(
+        model="churn",
+        model_version="1",
+        frame=seen,
+        keys=["customer"],
+        outputs=["answer"],
+        inputs=[store.snapshot("features/customer")],
+        features=["customer:plan"],
+        feature_columns=["plan"],
+    )
+    trace = store.trace(ids[0])
+    made_from = [node for node in trace.nodes if node.table == "clean/customers" and not node.lookup]
+    assert [node.partitions for node in made_from] == [tuple(shop.day(number) for number in (1, 2, 3))]
+    assert [item.table for node in made_from for item in node.inputs if not item.lookup] == ["raw/customers"]
+    assert store.verify(trace, embed=False).ok
+
+    def affected(number: int) -> int:
+        return store.affected_predictions(file=f"customers/{shop.day(number)}/all.csv").frame().height
+
+    assert [affected(number) for number in (1, 2, 3)] == [0, 0, 2]

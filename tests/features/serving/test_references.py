@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from assay.errors import AssayError
 from assay.features.serving.join_options import JoinOptions
-from assay.features.serving.references import Reference, Role, request
+from assay.features.serving.references import Reference, Role
+from assay.features.serving.request import request
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature

@@ -1,0 +1,1 @@
+"""What features there are: described, with their values in numbers, and who uses them."""

@@ -1,0 +1,28 @@
+"""The tables of a kind that the actor may read, and which of their columns are features."""
+
+from collections.abc import Iterator
+
+from assay.features.storage.parquet_files import PARTITION
+from assay.features.tables.guard import Denied
+from assay.features.tables.kinds import Kind
+from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.serving import Serving
+
+SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
+"""The kinds of tables that serve features."""
+
+
+def readable(lake: Lake, kind: Kind) -> Iterator[TableState]:
+    """The latest version of each table of a kind, by name; without those that the actor may not read."""
+    for table in lake.tables(kind.folder):
+        try:
+            state = lake.table(table).at()
+        except Denied:
+            continue
+        yield state
+
+
+def served_features(state: TableState, serving: Serving) -> tuple[str, ...]:
+    """The columns of a table that are features: not its keys and times, nor Assay's own columns."""
+    taken = (*serving.columns(), PARTITION)
+    return tuple(name for name in state.schema if name not in taken and not name.startswith("_"))
