@@ -144,7 +144,7 @@ def pipeline_of(
     view: PipelineView,
     undeclared: Mapping[str, Badge] | None = None,
 ) -> Pipeline:
-    """The pipeline around a table, or the whole of it. `undeclared`: marks of tables of which nobody is to do anything any more."""
+    """The pipeline around a table, or the whole of it. `undeclared`: marks of tables that are no longer declared."""
     every = dict(states)
     every |= {name: AssayError("no version yet") for name in {*missing.never_made(), *lacking} - every.keys()}
     gone = undeclared or {}

@@ -1,4 +1,4 @@
-"""Tables that a declared step wrote, and that no step of the project is declared for any more: their rows stay, and nobody adds any."""
+"""Tables that a declared step wrote, and that no step of the project writes any more: their rows stay, and none are added."""
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress

@@ -11,7 +11,6 @@ from starlette.responses import RedirectResponse, Response
 from assay.errors import AssayError
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.lake_search import LakeHit, find_suggestion, search_lake
 from assay.lineage.predictions.about import beginning_with, predictions_matching
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.latest import LoggedPrediction
@@ -32,6 +31,7 @@ from assay.web.settings_missing import Lacking, lacking_of
 from assay.web.table_states import state_badge, table_states, undeclared_badges
 from assay.web.values import answer_text, metrics, moment
 from assay.why.judged_by import DeclaredNow
+from assay.why.lake_search import LakeHit, find_suggestion, search_lake
 from assay.why.shown import Classes, classes_of_lake, shown_answers, shown_keys, shown_predictions
 
 FOUND = 50

@@ -10,8 +10,8 @@ from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.store import Store, open_store
 
 if TYPE_CHECKING:
-    from assay.lake_search import LakeHit
     from assay.lineage.queries.id_search import Kind
+    from assay.why.lake_search import LakeHit
 
 __all__ = ["lineage"]
 
@@ -46,8 +46,8 @@ def search(text: str, kind: str | None, limit: int, as_json: bool) -> None:
       assay lineage search clean/tickets@3
       assay lineage search tickets --kind job --json
     """
+    from assay.lineage.events.naming import LOGICAL
     from assay.lineage.queries.search import SHOWN, nodes_of, search_all
-    from assay.web.node_labels import dataset_id
 
     opened = open_store()
     store = opened.lineage_store
@@ -74,7 +74,9 @@ def search(text: str, kind: str | None, limit: int, as_json: bool) -> None:
             for hit in hits
             if hit in nodes
         ]
-        rows += [(hit.kind, f"{hit.title}: {hit.about}", hit.table, dataset_id(hit.table)) for hit in in_lake]
+        rows += [
+            (hit.kind, f"{hit.title}: {hit.about}", hit.table, f"dataset:{LOGICAL}:{hit.table}") for hit in in_lake
+        ]
         print_table(("kind", "found", "name", "id"), rows)
     if any(answer.more for answer in answers):
         err.print("There is more, or may be: name a further word, a --kind, or a greater --limit.", markup=False)
@@ -82,7 +84,7 @@ def search(text: str, kind: str | None, limit: int, as_json: bool) -> None:
 
 def _in_lake(store: Store, text: str, kind: str | None, limit: int, *, found: bool) -> "list[LakeHit]":
     """What only the lake knows; suggestions only where nothing else was found or they are asked for."""
-    from assay.lake_search import find_suggestion, search_lake
+    from assay.why.lake_search import find_suggestion, search_lake
 
     hits = search_lake(store.lake, text, limit)
     if kind == "suggestion" or (kind is None and not hits and not found):

@@ -13,10 +13,10 @@ from starlette.testclient import TestClient
 from assay.checks import suggest
 from assay.checks.suggesting.suggest import suggestion_id
 from assay.cli import main
-from assay.lake_search import find_suggestion, search_lake
 from assay.lineage.queries.search import search_all
 from assay.web import create_router
 from assay.why.judged_by import declared_by, meaning
+from assay.why.lake_search import find_suggestion, search_lake
 from tests.assay.web.reading import Page
 
 
