@@ -6,8 +6,8 @@ TICKETS ?= $(wildcard ../shared/data/banking77)
 PORT    ?= 3000
 CONSOLE_PORT ?= $(shell expr $(PORT) + 1)
 DEMO    := $(BIN)/assay demo $(if $(TICKETS),--tickets $(TICKETS))
-# As many as the usual runner has cores: with one more, the whole took longer.
-WORKERS ?= 2
+# One more than the usual runner has cores: one worker has what mostly waits (tests/conftest.py), the others compute.
+WORKERS ?= 3
 # Hundreds of processes import the code: it is compiled once, whatever the caller's shell says of that.
 PYTEST  := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Exit code 3 says "done, but batches were stopped": in the first half of the demo that is the point.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
+    from assay.features.views.sql import Sql
     from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
     from assay.store import Store
@@ -70,6 +71,7 @@ __all__ = [
     "Severity",
     "Source",
     "Spine",
+    "Sql",
     "Step",
     "Store",
     "TableInfo",
@@ -113,6 +115,7 @@ _HOMES = {
     "Severity": "assay.checks.contract.field",
     "Source": "assay.assets.sources.source",
     "Spine": "assay.assets.steps.training",
+    "Sql": "assay.features.views.sql",
     "Step": "assay.assets.steps.step",
     "Store": "assay.store",
     "TableInfo": "assay.store_methods.tables",

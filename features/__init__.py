@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from assay.features.training.comparison import TrainingSetComparison
     from assay.features.training.leaks import SplitLeaks
     from assay.features.training.split import Split
+    from assay.features.views.decay import decayed
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
     from assay.features.views.row_wise import Feature
+    from assay.features.views.sql import Sql
     from assay.features.views.transformation import RowsRead, Transformation
     from assay.features.views.windowed import Windowed, windows
 
@@ -65,6 +67,7 @@ __all__ = [
     "Snapshot",
     "Split",
     "SplitLeaks",
+    "Sql",
     "Table",
     "TableMissing",
     "TableState",
@@ -79,6 +82,7 @@ __all__ = [
     "Work",
     "as_of_join",
     "create_training_set",
+    "decayed",
     "load_training_set",
     "new_run",
     "online_get",
@@ -120,6 +124,7 @@ _HOMES = {
     "Serving": "assay.features.tables.serving",
     "Slice": "assay.features.storage.snapshot",
     "Snapshot": "assay.features.storage.snapshot",
+    "Sql": "assay.features.views.sql",
     "Split": "assay.features.training.split",
     "SplitLeaks": "assay.features.training.leaks",
     "Table": "assay.features.tables.lake",
@@ -132,6 +137,7 @@ _HOMES = {
     "Transformation": "assay.features.views.transformation",
     "Vacuum": "assay.features.retention.vacuum",
     "ViewRead": "assay.features.serving.view_read",
+    "decayed": "assay.features.views.decay",
     "Windowed": "assay.features.views.windowed",
     "Work": "assay.features.tables.run_record",
     "as_of_join": "assay.features.serving.as_of_join",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.features.views.sql_lineage import sql_lineage
     from assay.lineage.columns.graph import ColumnTrace, column_downstream, column_upstream
     from assay.lineage.columns.polars import polars_lineage
-    from assay.lineage.columns.sql import sql_lineage
     from assay.lineage.delivery.rebuild import Rebuilt, rebuild
     from assay.lineage.delivery.recorder import EventRecorder
     from assay.lineage.predictions.attachments import retrieval
@@ -75,7 +75,7 @@ _HOMES = {
     "polars_lineage": "assay.lineage.columns.polars",
     "rebuild": "assay.lineage.delivery.rebuild",
     "retrieval": "assay.lineage.predictions.attachments",
-    "sql_lineage": "assay.lineage.columns.sql",
+    "sql_lineage": "assay.features.views.sql_lineage",
     "trace": "assay.lineage.questions",
     "verify": "assay.lineage.questions",
 }

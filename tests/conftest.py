@@ -23,6 +23,9 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from hypothesis import settings
 
+from tests.forked import MODELS, Ended, run_forked
+from tests.order import place_of
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 SOAK = bool(os.environ.get("SOAK"))
@@ -253,41 +256,6 @@ def official() -> Callable[[Mapping[str, Any]], list[str]]:
     return check
 
 
-SHARED_RUN = "tests/end_to_end/full_run"
-# What takes longest comes first, so that nobody waits for one of these at the end (`--no-loadscope-reorder` keeps this order).
-# What mostly waits (for servers, sensors, pages) alternates with what computes: at each moment there is work for every core.
-LONGEST = (
-    SHARED_RUN,
-    "tests/end_to_end/unattended",
-    "tests/assay/cli/test_up_reload.py",
-    "tests/end_to_end/test_your_own_project.py",
-    "tests/assets/steps/test_compared_rows.py",
-    "tests/end_to_end/test_dagster_ui.py",
-    "tests/end_to_end/rhythms",
-    "tests/assay/cli/test_up.py",
-    "tests/end_to_end/test_kill.py",
-    "tests/docs/test_upstreams.py",
-    "tests/assets/steps/test_duplicate_keys.py",
-    "tests/assay/test_receiver.py",
-    "tests/docs/test_readme.py",
-    "tests/features/tables/test_crash.py",
-    "tests/assets/planning/test_plan_memory.py",
-    "tests/end_to_end",
-    "tests/assets/databases/replication",
-    "tests/features/embeddings",
-    "tests/docs",
-    "tests/assay",
-    "tests/assets/steps",
-    "tests/assets/dagster",
-    "tests/lineage/delivery",
-    "tests/lineage/api",
-    "tests/features/tables",
-    "tests/assets",
-    "tests/checks",
-    "tests/test_house.py",
-)
-
-
 # What `make test-fast` leaves out: whole runs, documents, PostgreSQL, wheels, browsers, killed processes.
 SLOW_PLACES = (
     "tests/end_to_end",
@@ -316,10 +284,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
 
-    def place(item: pytest.Item) -> int:
-        return next((number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
-
-    items.sort(key=place)
+    items.sort(key=lambda item: place_of(item.nodeid))
 
 
 def pytest_collection_finish() -> None:
@@ -329,12 +294,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody calls it
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of a file stay in one process, and so do those of the folder that shares one run of minutes."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return SHARED_RUN if nodeid.startswith(SHARED_RUN) else nodeid.partition("::")[0]
+    from tests.scheduling import ByFile
 
     return ByFile(config, log)
 
@@ -362,19 +322,21 @@ class Place:
 
     def assay(self, *arguments: str, code: int = 0) -> str:
         """Run the command to its end, which must have this exit code. Returns standard output and error."""
-        process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        printed, _ = process.communicate()
-        assert process.returncode == code, (
-            f"assay {' '.join(arguments)}: exit code {process.returncode}\n{printed[-4000:]}"
-        )
-        return printed
+        ended = self._run(*arguments, merged=True)
+        assert ended.code == code, f"assay {' '.join(arguments)}: exit code {ended.code}\n{ended.out[-4000:]}"
+        return ended.out
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What the command answers with `--json`, as data."""
-        process = self.start(*arguments, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        answer, complaint = process.communicate()
-        assert process.returncode == code, f"assay {' '.join(arguments)}: {process.returncode}\n{complaint[-4000:]}"
-        return json.loads(answer)
+        ended = self._run(*arguments, "--json")
+        assert ended.code == code, f"assay {' '.join(arguments)}: {ended.code}\n{ended.err[-4000:]}"
+        return json.loads(ended.out)
+
+    def _run(self, *arguments: str, merged: bool = False) -> Ended:
+        """In a process that need not import everything again. One that `start` starts does."""
+        learns = arguments[0] == "materialize" and "ASSAY_PROJECT" not in self.settings
+        imports = MODELS if learns else ()
+        return run_forked("assay", *arguments, environment=self.environment, merged=merged, imports=imports)
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def draws_in(page: Page, hue: str, wanted: Collection[str], seconds: float = 60)
 
     ends = time.monotonic() + seconds
     while not is_so() and time.monotonic() < ends:
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(500)  # to look costs more than to wait
     return is_so()
 
 

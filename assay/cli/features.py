@@ -137,17 +137,24 @@ def _facts(info: FeatureInfo, values: FeatureValues | None) -> list[tuple[str, s
     "--at", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="As of this time, UTC (default: now)."
 )
 @click.option("--known-at", default="event", help="event, or known: only values that were known by then.")
+@click.option("--unmasked", is_flag=True, help="Print personal data as it is.")
 @json_option
-def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, as_json: bool) -> None:
+def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, unmasked: bool, as_json: bool) -> None:
     """Latest values of VIEW for KEYS (COLUMN=VALUE, several for several rows).
 
-    VIEW is a view's name, or a reference such as 'airport:wind on airport=origin'.
+    VIEW is a view's name, or a reference such as 'airport:wind on airport=origin'. Values that come from personal columns are
+    masked, as everywhere; so are those of which it is not known what they come from.
 
     \b
     Example:
       assay features get customer_activity customer_id=C00012 customer_id=C00013 --at 2026-09-25
       assay features get customer_activity customer_id=C00012 --known-at known
     """
+    from assay.features.serving.online import served
+    from assay.why.declared_now import declared_now
+    from assay.why.features import shown_served
+    from assay.why.shown import classes_of_lake
+
     wanted: dict[str, list[str]] = {}
     for key in keys:
         column, equals, value = key.partition("=")
@@ -155,7 +162,10 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, as
             raise AssayError(f"{key!r} is not COLUMN=VALUE, e.g. customer_id=C00012.")
         wanted.setdefault(column, []).append(value)
     moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
-    frame = open_store().online(view, known_at=checked_known_at(known_at, "--known-at")).get(wanted, at=moment)
+    lake = open_store().lake
+    frame, views = served(lake, view, wanted, moment, known_at=checked_known_at(known_at, "--known-at"))
+    if not unmasked:
+        frame = shown_served(lake, frame, views, classes_of_lake(lake, declared_now()))
     if as_json:
         print_json(frame.to_dicts())
     else:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import json_option, out, print_json, print_table, progress, ticking
+from assay.cli.output import OutputFile, json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import AssayError, plural
@@ -35,7 +35,7 @@ from assay.store import open_store
 @click.option(
     "--export",
     "bundle",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=OutputFile(),
     help="Write a zip file that proves the trace offline, with a script that verifies it.",
 )
 @click.option(
@@ -138,14 +138,14 @@ def trace(
 @click.command()
 @click.argument("table", metavar="[TABLE[@VERSION]]", required=False)
 @click.option("--file", "file", metavar="PATH|SHA256", help="Only what took rows of this delivered file.")
-@click.option("--version", type=int, help="Only what read rows of this version (default: any).")
+@click.option("--version", type=int, help="Only what read the rows that this version wrote (default: any).")
 @click.option("--partition", help="Only what read this partition.")
 @click.option("--column", help="Only what came from this column.")
 @click.option("--rows", metavar="CONDITION", help="Only what took rows for which this SQL condition is true.")
 @click.option("--list", "list_", is_flag=True, help="List the predictions that took affected rows, masked.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=OutputFile(),
     help="Write the list to a file: .csv, .parquet or .json. It is not masked: it is for whoever must tell people.",
 )
 @click.option("--through-models", is_flag=True, help="List predictions that are affected through their model, too.")
@@ -168,6 +168,14 @@ def impact(
 
     A file, --rows, --list and --output are followed row by row, to each prediction that took an affected row; otherwise all
     that the commits wrote which read the rows is counted.
+
+    TABLE@VERSION means the rows that this version wrote, not those that it shows besides; with --partition, the rows of the
+    partition that it shows. Without a version it is whatever the table ever held. Rows and predictions that were written
+    again count once.
+
+    A file may also have been refused or corrected: the answer says when, by which rule and in which run, and which rows went
+    where. A name that several files have, such as one of each day, means all of them: the answer lists them, and --partition,
+    the whole path or the SHA-256 chooses one.
 
     \b
     Examples:

@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+
+class OutputFile(click.Path):
+    """An option that names a file to be written. That its folder is not there is found before the work, not after it."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        folder = Path(value).parent
+        if not folder.is_dir():
+            self.fail(f"there is no folder {folder}: make it, or name a file in one that is there.", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 # A pipe has no width of its own: long lines stay whole for grep and for files.

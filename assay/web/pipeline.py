@@ -29,7 +29,7 @@ from assay.web.table_states import state_badge
 
 DRAWN = 120  # tables
 HEIGHT = CARD + LINE  # of a card with its owner
-_BOOKKEEPING = (Kind.PROFILES, Kind.RELEASES)
+_BOOKKEEPING = (Kind.PROFILES, Kind.PARTIALS, Kind.RELEASES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from assay.lineage.tracing.trace_node import Node
 from assay.why.explanation import Why
 from assay.why.features import seen_by_model, shown_features
 from assay.why.items import GivenAnswer, RuleResult, StepTaken
-from assay.why.judged_by import DeclaredNow, declared_by, demand
+from assay.why.judged_by import COUNTS_ONLY, DeclaredNow, declared_by, demand
 from assay.why.outcomes import Outcomes, outcomes_by_rule
 from assay.why.rows import TableRows, late, released, rows_of, shown_rows
 from assay.why.shown import classes_on_the_way, keys_of, masked, prediction_in_text
@@ -181,7 +181,7 @@ def _step(way: Way, nodes: Sequence[Node], of_training: bool, owners: Mapping[st
         rules=tuple(
             _rule(rule, outcomes, declared)
             for (table, rule), outcomes in outcomes_by_rule(commits).items()
-            if table == first.table
+            if table == first.table and rule not in COUNTS_ONLY
         ),
         status=next((node.status for node in nodes if node.status != "readable"), "readable"),
         lookup=first.lookup,
@@ -190,8 +190,8 @@ def _step(way: Way, nodes: Sequence[Node], of_training: bool, owners: Mapping[st
 
 
 def _read(nodes: Sequence[Node]) -> str:
-    if nodes[0].kind == "model":
-        return f"version {nodes[0].details.get('model_version', '?')}"
+    if nodes[0].kind == "model" and "model_version" in nodes[0].details:
+        return f"version {nodes[0].details['model_version']}"
     if any(node.partitions is None for node in nodes):
         return nodes[0].part_text
     return shorten(sorted({key for node in nodes for key in node.partitions or ()}))

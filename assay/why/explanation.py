@@ -18,7 +18,8 @@ SHOWN = 10  # source rows
 class Why:
     """A prediction and where its answer came from. `about` are its keys, masked where they are personal or where no contract
     knows them. `features` are what the model was given, `answers` all that the same question has got, the latest first.
-    `every_row` has `row_count` rows; None: they cannot be found any more. `rows_problem` says why they, or some, cannot."""
+    `every_row` has `row_count` rows, of which the first `listed` are shown (None: all); None: they cannot be found any more.
+    `rows_problem` says why they, or some, cannot."""
 
     prediction_id: str
     model: str
@@ -41,11 +42,12 @@ class Why:
     steps: tuple[StepTaken, ...]
     verification: Verification | None = None
     bundle: Mapping[str, Any] | None = None
+    listed: int | None = SHOWN
 
     @property
     def rows(self) -> tuple[ShownRow, ...]:
-        """The first rows: as many as a screen shows."""
-        return self.every_row[:SHOWN]
+        """The first rows: as many as a screen shows, if not all are asked for."""
+        return self.every_row[: self.listed]
 
     @property
     def answer_text(self) -> str:
@@ -61,7 +63,7 @@ class Why:
             return f"The delivered rows behind it cannot be listed: {self.rows_problem}"
         if not self.row_count:
             return self.rows_problem or "No delivered row is recorded behind this prediction's own features."
-        first = f"; the first {SHOWN}" if self.row_count > SHOWN else ""
+        first = f"; the first {len(self.rows)}" if len(self.rows) < self.row_count else ""
         besides = f". {self.rows_problem}" if self.rows_problem else ""
         return f"{plural(self.row_count, 'delivered row')} in {plural(self.file_count, 'file')}{first}{besides}"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from assay.checks.validation.masking import mask_classes
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.freshness import in_words
@@ -41,31 +42,48 @@ def shown_features(
 
 
 def _shown(lake: Lake, one: FeaturesSeen, classes: Mapping[str, str | None], at: datetime) -> ShownFeatures:
-    own = _classes(lake, one, classes)
+    names = {name: one.names.get(name, name) for name in one.values}
+    own = _classes(lake, one.table, one.version, names, classes)
     (values,) = masked(pl.DataFrame([one.values], strict=False), own) if one.values else ({},)
     age = one.age(at)
     words = "" if age is None else f"{in_words(age)} old" if age else "of the same moment"
     return ShownFeatures(one.view, one.table, one.version, one.keys, values, one.event_time, words, one.absent)
 
 
-def _classes(lake: Lake, one: FeaturesSeen, classes: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The class of each feature: its own, by its name, or that of a personal column that it is computed from. One of which that
-    is not known is left out, so that it is masked like free text."""
-    commit = _newest(lake, one)
+def shown_served(
+    lake: Lake, rows: pl.DataFrame, views: Sequence[Mapping[str, Any]], classes: Mapping[str, str | None]
+) -> pl.DataFrame:
+    """What `served` gave for its views, with its features masked. The keys that somebody asked with are shown."""
+    known: dict[str, str | None] = {}
+    columns: list[str] = []
+    for view in views:
+        names = {item["column"]: item["name"] for item in view["features"]}
+        known |= _classes(lake, view["table"], view["version"], names, classes)
+        columns += names
+    hidden = mask_classes(rows.select(columns), known)
+    return rows.with_columns(hidden[name] for name in columns)
+
+
+def _classes(
+    lake: Lake, table: str, version: int, names: Mapping[str, str], classes: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """The class of each column, named like a feature of the table (`names`): its own, by its name, or that of a personal column
+    that it is computed from. One of which that is not known is left out, so that it is masked like free text."""
+    commit = _newest(lake, table, version)
     lineage: Mapping[str, Any] = (commit.column_lineage if commit is not None else None) or {}
     found: dict[str, str | None] = {}
-    for name in one.values:
-        sources = lineage.get(one.names.get(name, name))
+    for name, feature in names.items():
+        sources = lineage.get(feature)
         if isinstance(sources, Mapping):
             inherited = (classes.get(column) for _, column in sources.get("direct", []))
             found[name] = classes.get(name) or next((kind for kind in inherited if kind is not None), None)
     return found
 
 
-def _newest(lake: Lake, one: FeaturesSeen) -> Commit | None:
+def _newest(lake: Lake, table: str, version: int) -> Commit | None:
     try:
-        state = lake.table(one.table).at(one.version)
+        state = lake.table(table).at(version)
     except AssayError:
         return None
-    version = state.index.last_written(state.version)
-    return state.index.commit(version) if version is not None else None
+    written = state.index.last_written(state.version)
+    return state.index.commit(written) if written is not None else None

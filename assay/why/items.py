@@ -152,8 +152,10 @@ class StepTaken:
     @property
     def rules_in_short(self) -> str:
         judged = [rule for rule in self.rules if rule.ok is not None]
-        held = sum(bool(rule.ok) for rule in judged)
-        return f"{held} of {plural(len(judged), 'rule')} held" if judged else ""
+        aside = sum(rule.state is CheckState.SET_ASIDE for rule in judged)
+        held = sum(bool(rule.ok) for rule in judged) - aside
+        besides = f", {aside} set rows aside" if aside else ""
+        return f"{held} of {plural(len(judged), 'rule')} held{besides}" if judged else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,17 +92,18 @@ _OF_BATCHES = {
     "volume": "the day has about as many rows as usual",
     "quarantined": "few of the day's rows were set aside",
     "releases": "every row that a person let in again still fits",
-    "changes": "how the state differs from that of the day before",
     "delivery": "every delivered file is readable and has the agreed columns",
     "resent": "no delivered file is one that had come before",
     "unread": "everything that was delivered was read",
     "window_complete": "every day that was counted over had arrived",
     "row.unparsable": "every record could be read",
-    "row.encoding": "every record is valid UTF-8",
+    "row.encoding": "every text could be read, without a broken character",
     "row.rejected": "no row is one that a person refused for good",
     "row.corrected": "a corrected row is taken as corrected only",
     "row_count": "the batch has as many rows as its counterpart",
 }
+
+COUNTS_ONLY = frozenset({"changes"})  # checks that demand nothing: they say how much has changed
 
 
 def demand(rule: str, declared: Declared | None) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 
 from assay.errors import plural
-from assay.why.explanation import SHOWN, Why
+from assay.why.explanation import Why
 from assay.why.items import ShownRow, StepTaken
 from assay.why.verdict import counted, in_sentences
 
@@ -75,7 +75,8 @@ def _rows(why: Why, rows: Sequence[ShownRow]) -> Iterator[str]:
         yield from (_sentence(why.rows_text), "")
         return
     others = len(why.every_row) - len(rows)
-    first = f", of which the first {SHOWN} are listed here" if len(rows) > SHOWN else ""
+    listed = rows[: why.listed]
+    first = f", of which the first {len(listed)} are listed here" if len(listed) < len(rows) else ""
     yield f"{plural(len(why.every_row), 'delivered row')} in {plural(why.file_count, 'file')}{first}."
     if others:
         yield f"Of them {plural(others, 'row')} are about other people or things, and are counted here only."
@@ -85,8 +86,8 @@ def _rows(why: Why, rows: Sequence[ShownRow]) -> Iterator[str]:
         return
     yield "Personal data is replaced by what kind it is, such as ‹email›; of free text only the length is shown."
     yield ""
-    for table in dict.fromkeys(row.table for row in rows[:SHOWN]):
-        own = [row for row in rows[:SHOWN] if row.table == table]
+    for table in dict.fromkeys(row.table for row in listed):
+        own = [row for row in listed if row.table == table]
         columns = list(dict.fromkeys(name for row in own for name in row.values))
         yield from _table(
             ["delivered as", *columns, "it counts because", "unusual"],

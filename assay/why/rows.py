@@ -16,7 +16,7 @@ from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.freshness import in_words
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.lineage.tracing.row_provenance import LINKS, RowsBehind, rows_read_for
+from assay.lineage.tracing.row_provenance import LINKS, LOOKED_UP, OWN, RowsBehind, rows_read_for
 from assay.lineage.tracing.trace import Trace
 from assay.own_columns import PARTITION_KEY
 from assay.why.items import ShownRow
@@ -71,8 +71,9 @@ def rows_of(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({
 def shown_rows(
     behind: Sequence[TableRows], notes: dict[Link, list[str]], about: Mapping[str, Any] = MappingProxyType({})
 ) -> list[ShownRow]:
-    """Every delivered row once, with all reasons why it counts: first those that are about the prediction's own keys (`about`),
-    then those with something unusual, then by table, file and number."""
+    """Every delivered row once, with all reasons why it counts: first the prediction's own, then those with something unusual,
+    then the others about its keys (`about`), then those about others, last what was only looked up; each by table, file and
+    number."""
     found: dict[tuple[str, str, str, int], ShownRow] = {}
     for one in behind:
         if not set(LINKS) <= set(one.frame.columns):
@@ -99,9 +100,17 @@ def shown_rows(
                 same=tuple(name for name in keys if agreed[name]),
                 differs=tuple(name for name in keys if not agreed[name]),
             )
-    return sorted(
-        found.values(), key=lambda row: (bool(row.differs), not row.notes, row.table, row.file, row.row_number)
-    )
+    return sorted(found.values(), key=lambda row: (_place(row), row.table, row.file, row.row_number))
+
+
+def _place(row: ShownRow) -> int:
+    if any(reason.startswith(OWN) for reason in row.because) and not row.differs:
+        return 0
+    if row.notes:
+        return 1
+    if all(reason.startswith(LOOKED_UP) for reason in row.because):
+        return 4
+    return 3 if row.differs else 2
 
 
 # -- what is unusual about single rows ----------------------------------------------------------------------------------

@@ -40,9 +40,11 @@ def masked(frame: pl.DataFrame, classes: Classes) -> list[dict[str, str | None]]
 
 
 def in_text(value: Any) -> str | None:
-    """A value in short; times to the second."""
+    """A value in short: yes or no, times to the second, six digits of a number with decimals."""
     if value is None:
         return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S").removesuffix(" 00:00:00")
     text = f"{value:.6g}" if isinstance(value, float) else str(value)

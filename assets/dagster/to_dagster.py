@@ -87,6 +87,7 @@ _GROUPS = {
     Kind.CLEAN: "clean",
     Kind.QUARANTINE: "quarantine",
     Kind.PROFILES: "profiles",
+    Kind.PARTIALS: "features",
     Kind.FEATURES: "features",
     Kind.EMBEDDINGS: "features",
     Kind.TRAINING: "training",

@@ -91,6 +91,15 @@ MODEL_NOTES = _notes(
         "created_at": "When it was fitted (UTC).",
     }
 )
+PARTIAL_NOTES = _notes(
+    {
+        "_source": "The table whose events it is of.",
+        "_level": "It is of 2^level partitions.",
+        "_begin": "From when on they happened (UTC).",
+        "_end": "Until when, exclusive.",
+        "_made_from": "SHA-256 over the files of the events.",
+    }
+)
 
 
 def view_notes(view: FeatureView) -> dict[str, ColumnNote]:
@@ -107,4 +116,8 @@ def view_notes(view: FeatureView) -> dict[str, ColumnNote]:
             notes[feature.name] = ColumnNote(words, tags={"window": window, **tags})
         elif isinstance(feature, Feature):
             notes[feature.name] = ColumnNote(feature.description, tags=tags)
+    for name, texts in view.about().get("features", {}).items():
+        unit = {"unit": texts["unit"]} if "unit" in texts else {}
+        owner = {"owner": view.owner} if view.owner else {}
+        notes.setdefault(name, ColumnNote(texts.get("description", ""), tags=unit | owner))
     return notes

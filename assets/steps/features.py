@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from assay.assets.steps.clean import batches_of
-from assay.assets.steps.column_notes import view_notes
+from assay.assets.steps.column_notes import PARTIAL_NOTES, view_notes
 from assay.assets.steps.step import CheckSpec, Step, require
 from assay.assets.steps.watched import Concern, Watched, Window, same_partition
 from assay.checks import Contract, mask
@@ -21,9 +21,12 @@ from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.window_partitions import partitions_of_window
 from assay.features.views.withdrawn_columns import refuse_withdrawn, withdrawn_columns
+from assay.features.window_parts.decompose import Decomposed
+from assay.features.window_parts.of_view import rows_of_parts, taken_apart
 from assay.own_columns import CHANGE, SEEN_AT
 
 WINDOW = "window_complete"
+_DAY = timedelta(days=1)
 
 
 def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence[type[Contract]] = ()) -> Step:
@@ -43,32 +46,55 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
             f"{partitioning}."
         )
     table = Kind.FEATURES.table(view.name)
+    apart = taken_apart(view, partitioning)
+    partials = (Kind.PARTIALS.table(view.name),) if apart is not None else ()
     (first, *_) = view.sources()
-    reach = partitioning.reach(view.lookback())
+    reach = _reach(view, partitioning, view.lookback())
     concerns = {source: _concern(view, source, partitioning) for source in view.sources()}
     complete = CheckSpec(WINDOW, table, "Every partition that usually holds events of a window has arrived.")
     return Step(
-        outputs=(table,),
+        outputs=(table, *partials),
         prepare=lambda tx, env: _prepare_view(view, partitioning, tx),
-        compute=lambda tx, env, frames: _compute_view(view, partitioning, tx, frames, contracts),
-        code_version=hashlib.sha256(f"view-1 {view.digest()}".encode()).hexdigest()[:16],
+        compute=lambda tx, env, frames: _compute_view(view, apart, partitioning, tx, frames, contracts),
+        code_version=hashlib.sha256(f"view-{_form(view, apart)} {view.digest()}".encode()).hexdigest()[:16],
         reads=view.sources(),
         partitioning=partitioning,
         batches=None if partitioning.is_partitioned else lambda env: batches_of(first, env),
         checks=(complete,) if view.lookback() else (),
         kinds=("polars",),
         owner=view.owner,
-        columns={table: view_notes(view)},
+        columns={table: view_notes(view)} | dict.fromkeys(partials, PARTIAL_NOTES),
         description=view.description or f"Features of one {view.entity.name} over event time.",
+        descriptions=dict.fromkeys(partials, f"Parts of the windows of {table}, of 1, 2, 4 … partitions."),
         lookback=reach,
-        watched=Watched(concerns | same_partition(table)),
+        watched=Watched(concerns | same_partition(table, *partials)),
     )
+
+
+def _form(view: FeatureView, apart: Mapping[str, Decomposed] | None) -> int:
+    """Of the rows: a higher one makes those anew that were made before windows had parts, and steps of less than a day."""
+    if view.lookback() and view.step < _DAY:
+        return 3
+    return 1 if apart is None else 2
 
 
 def _concern(view: FeatureView, source: str, partitioning: Partitioning) -> Concern:
     width = view.lookback_of(source)
     window = Window(partitioning, width, view.time_of(source)) if width else None
-    return Concern(partitioning.reach(width), window=window)
+    return Concern(_reach(view, partitioning, width), window=window)
+
+
+def _reach(view: FeatureView, partitioning: Partitioning, width: timedelta) -> int:
+    """How many partitions before its own a row of a partition can look back to."""
+    earlier = width > timedelta(0) and view.step < _DAY  # rows of before the end of the partition
+    return partitioning.reach(width) + earlier
+
+
+def times_within(view: FeatureView, partitioning: Partitioning, key: str) -> list[datetime]:
+    """When the rows of a windowed view hold from, in a partition: its end, and each step of less than a day before."""
+    begin, end = partitioning.bounds(key)
+    steps = (end - begin - timedelta(microseconds=1)) // view.step if view.step < _DAY else 0
+    return [end - view.step * step for step in range(steps, -1, -1)]
 
 
 def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction) -> dict[str, pl.LazyFrame]:
@@ -78,7 +104,9 @@ def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction
         require(tx, source, own)
         present = [own]
         if lookback := view.lookback_of(source):
-            found = partitions_of_window(tx.state(source), partitioning, own, view.time_of(source), lookback)
+            times = times_within(view, partitioning, own)
+            width = lookback + (times[-1] - times[0])
+            found = partitions_of_window(tx.state(source), partitioning, own, view.time_of(source), width)
             present = list(found.present)
             missing += [f"{source} {key}" for key in found.missing]
             count += len(found.missing)
@@ -117,6 +145,7 @@ def _microseconds(moment: datetime) -> int:
 
 def _compute_view(
     view: FeatureView,
+    apart: Mapping[str, Decomposed] | None,
     partitioning: Partitioning,
     tx: Transaction,
     frames: dict[str, pl.LazyFrame],
@@ -125,7 +154,11 @@ def _compute_view(
     table = Kind.FEATURES.table(view.name)
     # Only row-wise views, which have no use for a time, read what is not cut by time.
     at = partitioning.end_of(tx.work.partition or "") if partitioning.is_timed else datetime.now(UTC)
-    rows = view.compute(frames, at=at)
+    times = times_within(view, partitioning, tx.work.partition or "") if view.lookback() else [at]
+    if apart is None:
+        rows = view.compute(frames, at=times if len(times) > 1 else at)
+    else:
+        rows = rows_of_parts(view, apart, partitioning, tx, frames, times)
     rows = rows.sort([view.event_time, *view.entity.keys])
     described = view.metadata()
     if not view.lookback() and (whole := [source for source in view.sources() if _holds_states(tx, source)]):
@@ -136,11 +169,10 @@ def _compute_view(
             )
         # A state whose rows are all gone has no row that says when it began.
         described["serving"] = described["serving"] | {"states": True, "holds_from_us": _microseconds(at)}
-    tx.describe(**described)
     lineage = dict(view.column_lineage())
     if CHANGE in rows.columns:
         lineage[CHANGE] = {"direct": [(source, CHANGE) for source in view.sources()], "indirect": []}
-    tx.write(table, rows, column_lineage=lineage)
+    tx.write(table, rows, column_lineage=lineage, sections=described)
     preview = rows.head(10)
     for contract in contracts:
         columns = [column.name for column in compiled(contract).columns if column.name in preview.columns]

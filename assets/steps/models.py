@@ -38,7 +38,7 @@ from assay.features.tables.transaction import Transaction
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import parse_duration
 from assay.lineage.predictions import attachments
-from assay.lineage.predictions.outputs import CONFIDENCE
+from assay.lineage.predictions.outputs import CONFIDENCE, role_of
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.stable_text import stable_text
 
@@ -110,6 +110,9 @@ class Model:
             raise AssayError(f"Model name {self.name!r}: use letters, digits and '_'; it names tables.")
         if not self.outputs or isinstance(self.outputs, str):
             raise AssayError(f"{where} needs outputs: a list of the columns that predict gives.")
+        for name in self.outputs:
+            if role := role_of(name, self.training_set.spine.keys):
+                raise AssayError(f"{where}: output {name!r} has another role: {role}. Leave it out of outputs.")
         if (self.save is None) != (self.load is None):
             raise AssayError(f"{where}: save and load belong together; one of them is missing.")
         if self.format is not None and self.format not in FORMATS:

@@ -92,9 +92,7 @@ def _masked(value: pl.Expr, dtype: pl.DataType, pii: str | None) -> pl.Expr:
     if pii == "link":
         return value
     if pii == "free_text":
-        text = value.cast(pl.String) if not dtype.is_nested() else pl.lit("")
-        words = text.str.count_matches(r"\S+")
-        size = pl.format("‹text: {} characters, {} words›", text.str.len_chars(), words)
+        size = _size_of(value) if dtype == pl.String else pl.lit(f"‹{_kind_of(dtype)}›")
         return pl.when(value.is_not_null()).then(size).alias(value.meta.output_name())
     if pii is not None:
         return pl.when(value.is_not_null()).then(pl.lit(f"‹{pii}›")).alias(value.meta.output_name())
@@ -103,6 +101,21 @@ def _masked(value: pl.Expr, dtype: pl.DataType, pii: str | None) -> pl.Expr:
     if dtype == pl.List(pl.String):
         return value.list.eval(pl.element().map_elements(_shown, return_dtype=pl.String))
     return value
+
+
+def _size_of(text: pl.Expr) -> pl.Expr:
+    characters, words = text.str.len_chars(), text.str.count_matches(r"\S+")
+    ending = [pl.when(number == 1).then(pl.lit("")).otherwise(pl.lit("s")) for number in (characters, words)]
+    return pl.format("‹text: {} character{}, {} word{}›", characters, ending[0], words, ending[1])
+
+
+def _kind_of(dtype: pl.DataType) -> str:
+    """Of what is no text: how long it is would say what it is."""
+    if dtype.is_numeric():
+        return "number"
+    if dtype == pl.Boolean:
+        return "yes or no"
+    return "time" if dtype.is_temporal() else "value"
 
 
 def _shown(text: str) -> str:

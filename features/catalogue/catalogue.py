@@ -107,6 +107,8 @@ class _Served:
     def _kind(self, definition: Mapping[str, Any]) -> str:
         if self.serving.kind == "lookup":
             return "lookup"
+        if self.definition.get("sql"):
+            return "query"
         return "window" if definition.get("window_us") else "row" if self.definition.get("source") else "computed"
 
     def _lineage(self) -> Mapping[str, Any]:

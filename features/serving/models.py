@@ -100,10 +100,17 @@ class ModelVersion:
         require_readable(self.lake, self.snapshot, str(self))
         state = self.lake.table(self.snapshot.table).at(self.snapshot.version)
         for file in _files_of(state, self.version):
-            _refuse_changed(state, file, str(self))
+            promised = file_sha256(file.path) is not None
+            if promised:
+                _refuse_changed(state, file, str(self))
+            else:  # another tool put it together
+                _refuse_cut(state, file)
             rows = state.scan_files([file]).filter(pl.col(VERSION) == self.version).select("artifact").collect()
             if rows.height:
-                return Artifact(self.format or OWN, rows["artifact"][0])
+                content = rows["artifact"][0]
+                if not promised:
+                    _refuse_unrecorded(state, self.version, content, str(self))
+                return Artifact(self.format or OWN, content)
         raise ModelMissing(f"{self} is not in {self.snapshot} any more.")
 
     def load(self, *, load: Load | None = None, trusted: Sequence[str | type] = ()) -> Any:
@@ -319,6 +326,17 @@ def _refuse_changed(state: TableState, file: DataFile, where: str) -> None:
         raise AssayError(
             f"{where} is refused: {file.path} was changed after it was committed. Restore it from a backup (its name is "
             "the SHA-256 of its bytes)."
+        )
+
+
+def _refuse_unrecorded(state: TableState, version: str, content: bytes, where: str) -> None:
+    """Of bytes in a file whose name promises nothing, such as one that compaction by another tool made: a run's commit must have
+    recorded them as this version."""
+    stored = (commit.model for commit in state.commits if commit.run_id and commit.model is not None)
+    if hashlib.sha256(content).hexdigest() not in {model.sha256 for model in stored if model.version == version}:
+        raise AssayError(
+            f"{where} is refused: it lies in a file that another tool wrote, and no run recorded that it stored these bytes. "
+            f"Restore {state.table.name} from a backup, or log the model again."
         )
 
 

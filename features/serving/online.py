@@ -84,6 +84,19 @@ def online_get(
         known_at: As of `as_of_join`. Default: that of the training set; else `event`.
         skip_nulls: Likewise.
     """
+    return served(lake, features, keys, at, known_at=known_at, skip_nulls=skip_nulls)[0]
+
+
+def served(
+    lake: Lake,
+    features: Served,
+    keys: Keys,
+    at: datetime,
+    *,
+    known_at: KnownAt | Mapping[str, KnownAt] | None = None,
+    skip_nulls: bool | Mapping[str, bool] | None = None,
+) -> tuple[pl.DataFrame, tuple[Mapping[str, Any], ...]]:
+    """The same as `online_get`, and per view the table, its version, and which `column` each of its `features` became."""
     references, learnt = _asked(features)
     options = JoinOptions(
         learnt.known_at if known_at is None else known_at, learnt.skip_nulls if skip_nulls is None else skip_nulls
@@ -97,7 +110,7 @@ def online_get(
         rows = latest(view, rows, moment)
     for lookup in resolved.lookups:
         rows = look_up(rows, lookup, state=f"{lookup.name}.state")
-    return rows.with_columns(
+    rows = rows.with_columns(
         column
         for item in resolved.described
         for column in (
@@ -105,6 +118,7 @@ def online_get(
             pl.lit(item["version"], dtype=pl.Int64).alias(f"{item.get('role', item['view'])}.version"),
         )
     )
+    return rows, resolved.described
 
 
 def _asked(features: Served) -> tuple[Features, JoinOptions]:

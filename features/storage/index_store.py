@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from assay.features.storage.ranges import OF_A_TABLE, RANGE_TABLES
 from assay.features.storage.reads import READ_TABLES
+from assay.features.storage.set_digest import SET_TABLES
 from assay.features.storage.storage import Storage
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
 LIVE = 2**62  # until which version something holds that the latest one holds
-_FORMAT = 9  # of the tables below: an index of another format is made anew
+_FORMAT = 10  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -68,7 +69,7 @@ CREATE TABLE displaced ( /* a commit says that a partition of its table must be 
     t INTEGER NOT NULL, partition TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (t, partition, version)) WITHOUT ROWID;
 CREATE TABLE own (format INTEGER NOT NULL, inode TEXT NOT NULL);
-{RANGE_TABLES}{READ_TABLES}"""
+{RANGE_TABLES}{READ_TABLES}{SET_TABLES}"""
 _OF_A_TABLE = (
     "commits",
     "verdicts",
@@ -80,6 +81,7 @@ _OF_A_TABLE = (
     "displaced",
     "reads",
     "inputs",
+    "sets",
     *OF_A_TABLE,
 )
 

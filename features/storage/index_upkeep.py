@@ -19,6 +19,7 @@ from assay.features.storage.log_entry import DAMAGE, DataFile, added, metadata_i
 from assay.features.storage.ranges import add_ranges, keep_columns, kept_columns
 from assay.features.storage.reads import add_reads
 from assay.features.storage.sections import NAMES
+from assay.features.storage.set_digest import carry_sets_on
 from assay.features.storage.storage import Storage
 from assay.features.storage.verdict import Verdict
 
@@ -68,6 +69,7 @@ def carried_on(connection: sqlite3.Connection, storage: Storage, name: str) -> K
         version, sha256, first = following, hashlib.sha256(content).hexdigest(), following if first < 0 else first
     if first < 0:
         return None
+    carry_sets_on(connection, number, version)
     mark = _mark(storage, name, version)
     found = Known(number, name, _own_id(connection, number), first, version, sha256, mark, complete)
     if not is_of(storage, found):

@@ -56,11 +56,13 @@ class Slice:
     `digest` hashes the names of the data files read. Data files are named by the SHA-256 of their bytes, so equal digests
     mean equal bytes, whatever version they were read at: a new day in the table leaves the slices of older days alone.
     A `lookup` (of known keys, say) is recorded for lineage but does not make its reader stale. In JSON it is called
-    `reference`, as in commits from before; both words are read. A lookup of a whole table, or of all but some partitions, has
-    the digest "": the snapshot's identity stands for its files, so that a lookup costs the same whatever the table holds.
+    `reference`, as in commits from before; both words are read.
 
     `writers` hashes the commits whose rows these are (see `writers_digest`), as whoever read them knew them: a later commit may
     say something else of the same files. It is "" where no `digest` was taken, and in commits from before.
+
+    A lookup of a whole table, or of all but some partitions, has neither, so that it costs the same whatever the table holds. It
+    has a `set_digest` over files and commits (see `assay.features.storage.set_digest`), which is "" in commits from before.
     """
 
     snapshot: Snapshot
@@ -69,6 +71,17 @@ class Slice:
     lookup: bool = False
     excluded: tuple[str, ...] = ()
     writers: str = ""
+    set_digest: str = ""
+
+    @property
+    def names_its_files(self) -> bool:
+        """Whether its reader recorded which files they were. A lookup of a whole table from before did not."""
+        return bool(self.digest or self.set_digest)
+
+    @property
+    def names_its_writers(self) -> bool:
+        """Whether its reader recorded who wrote the rows."""
+        return bool(self.writers or self.set_digest)
 
     def holds(self, partition: str | None) -> bool:
         """Whether rows of a partition are part of it."""
@@ -80,7 +93,7 @@ class Slice:
             "digest": self.digest,
             "reference": self.lookup,
         }
-        rest = {"except": list(self.excluded), "writers": self.writers}
+        rest = {"except": list(self.excluded), "writers": self.writers, "set_digest": self.set_digest}
         return self.snapshot.to_dict() | read | {name: value for name, value in rest.items() if value}
 
     @classmethod
@@ -93,4 +106,5 @@ class Slice:
             data.get("reference", data.get("lookup", False)),
             tuple(data.get("except", ())),
             data.get("writers", ""),
+            data.get("set_digest", ""),
         )

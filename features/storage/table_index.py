@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, parse_commit
@@ -24,8 +24,11 @@ from assay.features.storage.log_entry import DAMAGE, DataFile, Entry, columns_of
 from assay.features.storage.ranges import files_between, partition_ranges
 from assay.features.storage.reads import Span
 from assay.features.storage.sections import SectionDamaged
+from assay.features.storage.set_digest import digest_at
 from assay.features.storage.storage import Storage
 from assay.features.storage.verdict import Verdict
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,10 @@ class TableIndex:
         by, among = _by(partitions, "written"), _among(partitions, excluded)
         sql = f"SELECT version, sha256 FROM commits {by} WHERE {_WRITERS} {among}"
         return self._sliced(sql, version, partitions, excluded)
+
+    def set_digest(self, version: int, excluded: Sequence[str] = ()) -> str:
+        """One digest over the files of a version and the commits that wrote their rows, without the `excluded` partitions."""
+        return self._found(lambda connection: digest_at(connection, self.known.id, version, excluded))
 
     def rows_written(self, version: int, before: str | None = None) -> list[int]:
         """How many rows each of the commits wrote whose rows a version holds, oldest first; of partitions whose key is
@@ -434,7 +441,7 @@ class TableIndex:
     def _rows(self, sql: str, **given: Any) -> list[Any]:
         return self._found(lambda connection: connection.execute(sql, {"t": self.known.id, **given}).fetchall())
 
-    def _found(self, question: Callable[[sqlite3.Connection], list[Any]]) -> list[Any]:
+    def _found(self, question: Callable[[sqlite3.Connection], T]) -> T:
         for _ in range(5):
             found = index_store(self.storage).read(lambda connection: self._asked(connection, question))
             if found is not None:
@@ -451,9 +458,7 @@ class TableIndex:
         sql = "SELECT sha256 FROM commits WHERE t = :t AND version = :version"
         return self.table_id == earlier.table_id and self._column(sql, version=earlier.version) == [earlier.sha256]
 
-    def _asked(
-        self, connection: sqlite3.Connection, question: Callable[[sqlite3.Connection], list[Any]]
-    ) -> list[Any] | None:
+    def _asked(self, connection: sqlite3.Connection, question: Callable[[sqlite3.Connection], T]) -> T | None:
         if connection.execute("SELECT 1 FROM tables WHERE id = ?", (self.known.id,)).fetchone() is None:
             return None
         return question(connection)

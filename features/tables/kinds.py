@@ -17,6 +17,7 @@ class Kind(Enum):
     CLEAN = ("clean", "clean")
     SEARCH = ("search", "search")
     EMBEDDINGS = ("embeddings", "embeddings")
+    PARTIALS = ("partials", "partials")
     FEATURES = ("features", "features")
     TRAINING = ("training", "training")
     MODELS = ("models", "model")

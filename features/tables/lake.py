@@ -273,9 +273,11 @@ class TableState:
         if self.checkpointed is not None:
             return pl.Schema(self.checkpointed.schema())
         metadata = self.index.metadata(self.version)
-        if "schemaString" not in metadata:
-            raise AssayError(f"{self.table.name} cannot be opened: its log is damaged (no commit names its columns).")
-        return schema_of(metadata["schemaString"])
+        try:
+            return schema_of(metadata["schemaString"])
+        except (KeyError, ValueError):
+            where = f"{self.table.name} cannot be opened: its log is damaged"
+            raise AssayError(f"{where} (no commit names its columns, as a reader of Delta understands them).") from None
 
     @cached_property
     def configuration(self) -> Mapping[str, str]:
@@ -389,10 +391,11 @@ class TableState:
         kept = tuple(sorted(partitions)) if partitions is not None else None
         left_out = tuple(sorted(excluded))
         self.refuse_hidden_rows()
-        if lookup and kept is None:  # the snapshot's identity stands for its files
-            return Slice(self.snapshot, None, "", True, left_out)
-        files = digest_of(file.path for file in self.files_of(kept, left_out))
         known = self.checkpointed is None  # else not all of the commits are there that wrote rows
+        if lookup and kept is None:
+            held = self.index.set_digest(self.version, left_out) if known else ""
+            return Slice(self.snapshot, None, "", True, left_out, set_digest=held)
+        files = digest_of(file.path for file in self.files_of(kept, left_out))
         writers = writers_digest(self.index.writer_digests(self.version, kept, left_out)) if known else ""
         return Slice(self.snapshot, kept, files, lookup, left_out, writers)
 

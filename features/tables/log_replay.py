@@ -15,6 +15,7 @@ from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import read_files
 from assay.features.storage.log_entry import DataFile, Entry, read_entry
+from assay.features.storage.set_digest import set_digest
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.tables.digest import digest_of, writers_digest
 from assay.features.tables.lake import Lake
@@ -123,9 +124,11 @@ class LogReplay:
 
     def is_written_by(self, item: Slice) -> bool:
         """Whether the commits that wrote the rows of a slice are those that its reader recorded, if it did."""
-        commits = self.writers(item.snapshot.version, item.partitions, item.excluded)
-        found = ((commit.version, self._by_version[commit.version].sha256) for commit in commits)
-        return not item.writers or writers_digest(found) == item.writers
+        return not item.writers or writers_digest(self._writers(item)) == item.writers
+
+    def _writers(self, item: Slice) -> Iterator[tuple[int, str]]:
+        for commit in self.writers(item.snapshot.version, item.partitions, item.excluded):
+            yield commit.version, self._by_version[commit.version].sha256
 
     def files(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[DataFile]:
         """The data files of a slice, sorted by path."""
@@ -155,7 +158,9 @@ class LogReplay:
         return found
 
     def digest(self, item: Slice) -> str:
-        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
+        """Over its files; of a lookup of a whole table, over its files and who wrote their rows."""
+        files = (file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
+        return set_digest(files, self._writers(item)) if item.set_digest else digest_of(files)
 
     def lives(self) -> Iterator[FileLife]:
         """Every stretch of versions in which a data file was live; a file that came back has several."""

@@ -16,6 +16,12 @@ from assay.features.views.names import check_name
 # How Polars serialises a Python function inside an expression: as a pickle, which differs from process to process.
 _PYTHON = frozenset({"AnonymousFunction", "AnonymousAgg", "callback", "Map"})
 _ACROSS_ROWS = frozenset({"Agg", "Over", "Rolling"})
+# What texts are asked, and what leaves them about as long as they were. Others pad, replace, join or repeat them.
+_BOUNDED = frozenset(
+    {"Contains", "EndsWith", "Find", "LenBytes", "LenChars", "Lowercase", "Normalize", "Reverse", "Slice", "Split"}
+    | {"StartsWith", "StripChars", "StripCharsEnd", "StripCharsStart", "Strptime", "Titlecase", "Uppercase"}
+)
+_LONGEST_FORMAT = 100  # characters of how a time is written
 
 
 def check_expression(expr: object, where: str) -> pl.Expr:
@@ -72,6 +78,16 @@ def is_elementwise(expr: pl.Expr) -> bool:
     return all(_row_by_row(node) for node in _nodes(expr) if node.meta.root_names())
 
 
+def may_lengthen(expr: pl.Expr) -> bool:
+    """Whether the expression may make texts that are much longer than those of the rows, by a function that pads, replaces, joins
+    or repeats them: one row can then take any amount of memory."""
+    tree = _tree(expr)
+    formats = (given for name, given in _functions(tree, "TemporalExpr") if name == "ToString")
+    return any(name not in _BOUNDED for name, _ in _functions(tree, "StringExpr")) or any(
+        len(str(given)) > _LONGEST_FORMAT for given in formats
+    )
+
+
 def is_aggregation(expr: pl.Expr) -> bool:
     """Whether the expression gives one value per group. Where Polars needs the schema to tell, the group-by will."""
     try:
@@ -99,6 +115,18 @@ def _tags(tree: Any) -> Iterator[str]:
     elif isinstance(tree, list):
         for child in tree:
             yield from _tags(child)
+
+
+def _functions(tree: Any, family: str) -> Iterator[tuple[str, Any]]:
+    """The functions of a family, such as `StringExpr`, in a serialised expression, with their options."""
+    if isinstance(tree, dict):
+        for tag, child in tree.items():
+            if tag == family:
+                yield from child.items() if isinstance(child, dict) else ((child, None),)
+            yield from _functions(child, family)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _functions(child, family)
 
 
 def _nodes(expr: pl.Expr) -> Iterator[pl.Expr]:

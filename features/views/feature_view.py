@@ -21,6 +21,7 @@ from assay.features.tables.serving import Serving
 from assay.features.views.columns import ColumnLineage
 from assay.features.views.entity import Entity
 from assay.features.views.names import check_name, refuse_repeats
+from assay.features.views.sql import Sql, SqlTransformation
 from assay.features.views.timestamps import microseconds, parse_duration
 from assay.features.views.transformation import FeatureDeclaration, Transformation
 
@@ -38,11 +39,12 @@ class FeatureView:
         source: The table that a row-wise view reads, e.g. `clean/tickets`; windowed features name their own.
         max_age: How long a value may be served (inclusive): a timedelta or a text such as `"7d"`; None: for ever.
         known_time: The source's column that says when a row became known; row-wise views only.
-        every: The step between two rows of a windowed view.
+        every: The step between two rows of a windowed view: a day and more give one row at the end of each partition, less
+            than a day (`"1h"`) a row at each step of it.
         owner: Who answers for it.
         description: One sentence for people.
         version: Raise it when the same expressions are to count as other features.
-        computed_by: The engine, instead of `features`: any `Transformation`.
+        computed_by: The engine, instead of `features`: `Sql`, or any `Transformation`.
 
     Raises:
         AssayError: For a name that cannot be used or is used twice, features that do not fit together, a duration that
@@ -60,7 +62,7 @@ class FeatureView:
     owner: str = ""
     description: str = ""
     version: str = "1"
-    computed_by: Transformation | None = None
+    computed_by: Transformation | Sql | None = None
     transformation: Transformation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +84,7 @@ class FeatureView:
         if self.computed_by is not None:
             if self.features or self.source:
                 raise AssayError(f"{where}: computed_by replaces features and source; leave them out")
-            return self.computed_by
+            return self.computed_by.of_view(self) if isinstance(self.computed_by, Sql) else self.computed_by
         kinds = {type(feature) for feature in self.features}
         kind = kinds.pop() if len(kinds) == 1 else None
         if kind is None or not hasattr(kind, "transformation"):
@@ -172,6 +174,8 @@ class FeatureView:
             feature.name: _given({name: getattr(feature, name, "") for name in ("description", "unit", "deprecated")})
             for feature in self.features
         }
+        if isinstance(self.transformation, SqlTransformation):
+            features = {name: _given(texts) for name, texts in self.transformation.about().items()}
         return _given(texts | {"features": _given(features)})
 
     def digest(self) -> str:

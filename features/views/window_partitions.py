@@ -5,6 +5,7 @@ lie in other partitions than the one that is named after it. Where the statistic
 read, once.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -114,6 +115,26 @@ def partitions_with_events(
         keys.update(partitioning.overlapping(begin - early, end + late + width))
         keys.update(partitioning.after(changed, _LOOKED_AT))
     return sorted(keys)
+
+
+def files_with_events(state: TableState, column: str, spans: Sequence[Span]) -> list[tuple[DataFile, ...]]:
+    """For each of some spans of time that follow each other, the files with events in it; by partition and path. A file with a
+    wide range is among them only where its events are, to the hour."""
+    begins = [_micros(begin) for begin, _ in spans]
+    found: list[list[DataFile]] = [[] for _ in (None, *spans, None)]  # before and after, too
+    begin, end = spans[0][0], spans[-1][1]
+    borders = [*begins, _micros(end)]
+    for file, low, high in state.ranges_between(column, _micros(begin - _ROUNDED), _micros(end) - 1):
+        if low is None or high is None or bisect_right(borders, high) - bisect_right(borders, low) > 1:
+            ranges = [(_micros(first), _micros(after) - 1) for first, after in _spans(state, file, column)]
+        else:  # it has events at both of its ends
+            ranges = [(low, high)]
+        places: set[int] = set()
+        for first, last in ranges:
+            places.update(range(bisect_right(borders, first), bisect_right(borders, last) + 1))
+        for place in places:
+            found[place].append(file)
+    return [tuple(sorted(files, key=lambda file: (file.partition or "", file.path))) for files in found[1:-1]]
 
 
 def _last_end(state: TableState, partitioning: Partitioning) -> datetime:

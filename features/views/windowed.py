@@ -6,7 +6,8 @@ from t on: a row computed at t knows only what happened before t.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,13 +17,14 @@ from polars.exceptions import PolarsError
 
 from assay.errors import AssayError
 from assay.features.views.columns import ColumnLineage, require_columns
+from assay.features.views.decay import AGE
 from assay.features.views.expressions import check_feature, describe_feature, is_aggregation, root_columns
 from assay.features.views.timestamps import INSTANT, format_duration, instant, microseconds, parse_duration, utc
 from assay.features.views.transformation import RowsRead, ViewDeclaration
 
 # Internal columns; the names cannot collide with features, which begin with a letter.
 _ENTITY = "__entity"
-_TIME = "__time"
+TIME = "__time"
 _SEEN = "__seen"
 
 
@@ -144,7 +146,7 @@ class WindowedAggregates:
         }
         lineage[self.event_time] = {"direct": [], "indirect": list(chosen)}
         for feature in self.features:
-            names = root_columns(feature.expr)
+            names = event_columns(feature.expr)
             lineage[feature.name] = (
                 "unknown"
                 if names is None
@@ -175,6 +177,12 @@ class WindowedAggregates:
         return [feature for feature in self.features if feature.source == table]
 
 
+def event_columns(expr: pl.Expr) -> tuple[str, ...] | None:
+    """The columns of events that an aggregation reads; None if it selects columns by type or pattern."""
+    names = root_columns(expr)
+    return None if names is None else tuple(name for name in names if name != AGE)
+
+
 def aggregate(
     view: WindowedAggregates, frames: Mapping[str, pl.LazyFrame], at: Sequence[datetime] | datetime
 ) -> pl.DataFrame:
@@ -189,12 +197,28 @@ def aggregate(
     times = sorted({utc(time, f"view {view.view!r}: at") for time in ([at] if isinstance(at, datetime) else at)})
     if not times:
         raise AssayError(f"view {view.view!r}: name at least one time to compute it at")
+    scans = event_scans(view, frames, times)
+    with without_cells(view):
+        return _aggregate(view, {table: scan.collect() for table, scan in scans.items()}, times)
+
+
+def event_scans(
+    view: WindowedAggregates, frames: Mapping[str, pl.LazyFrame], times: Sequence[datetime]
+) -> dict[str, pl.LazyFrame]:
+    """By table the events that any window can see: the columns that the view needs, and the time as `TIME`.
+
+    Raises AssayError as `aggregate`."""
     scans = {table: _scan(view, table, frames, times) for table in view.sources()}
     _check_key_types(view, scans)
+    return scans
+
+
+@contextmanager
+def without_cells(view: WindowedAggregates) -> Iterator[None]:
+    """Polars quotes the cell it failed on, and cell values must not reach an error text: what fails is an AssayError without."""
     try:
-        return _aggregate(view, {table: scan.collect() for table, scan in scans.items()}, times)
+        yield
     except PolarsError as error:
-        # Polars quotes the cell it failed on, and cell values must not reach an error text.
         raise AssayError(
             f"view {view.view!r} could not be computed: an expression failed with {type(error).__name__}; "
             "check its features' expressions against the column types of the tables they read"
@@ -206,10 +230,10 @@ def _aggregate(view: WindowedAggregates, events: Mapping[str, pl.DataFrame], tim
     entities = pl.concat(frame.select(keys) for frame in events.values()).unique().sort(keys).with_row_index(_ENTITY)
     # In (entity, time) order each group is one contiguous slice: float sums then do not depend on thread scheduling.
     ordered = {
-        table: frame.join(entities, on=keys, maintain_order="left").sort(_ENTITY, _TIME, maintain_order=True)
+        table: frame.join(entities, on=keys, maintain_order="left").sort(_ENTITY, TIME, maintain_order=True)
         for table, frame in events.items()
     }
-    empty = pl.concat([_empty_values(view, table, frame) for table, frame in events.items()], how="horizontal")
+    empty = pl.concat([empty_values(view, table, frame) for table, frame in events.items()], how="horizontal")
     rows = pl.concat([_rows_at(view, ordered, empty, time) for time in times])
     return (
         rows.join(entities, on=_ENTITY)
@@ -227,7 +251,7 @@ def _scan(
     frame, features = frames[table], view.of_table(table)
     schema = frame.collect_schema()
     where = f"view {view.view!r} reads table {table!r}, which"
-    roots = [root_columns(feature.expr) for feature in features]
+    roots = [event_columns(feature.expr) for feature in features]
     require_columns(schema, [*view.keys, *(name for names in roots for name in names or ())], where)
     time = instant(schema, features[0].time, where)
     # A selector may mean any column, so then every column is read.
@@ -235,7 +259,7 @@ def _scan(
     columns = list(schema) if None in roots else list(dict.fromkeys([*view.keys, *named]))
     earliest = times[0] - max(feature.width for feature in features)
     recent = frame.filter(time >= _literal(earliest), time < _literal(times[-1]))
-    return recent.select(*columns, time.alias(_TIME))
+    return recent.select(*columns, time.alias(TIME))
 
 
 def _check_key_types(view: WindowedAggregates, scans: Mapping[str, pl.LazyFrame]) -> None:
@@ -279,14 +303,17 @@ def _group(events: pl.DataFrame, features: Sequence[Windowed]) -> pl.DataFrame:
     )
 
 
-def _empty_values(view: WindowedAggregates, table: str, events: pl.DataFrame) -> pl.DataFrame:
+def empty_values(view: WindowedAggregates, table: str, events: pl.DataFrame) -> pl.DataFrame:
     """One row: each feature of the table over no events. Not-a-number (0 / 0) means there is no value."""
-    values = events.clear().select(feature.expr.alias(feature.name) for feature in view.of_table(table))
+    nothing = events.clear().with_columns(pl.lit(None, dtype=pl.Float64).alias(AGE))
+    values = nothing.select(feature.expr.alias(feature.name) for feature in view.of_table(table))
     return values.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
 
 
 def _between(events: pl.DataFrame, end: datetime, width: timedelta) -> pl.DataFrame:
-    return events.filter(pl.col(_TIME) >= _literal(end - width), pl.col(_TIME) < _literal(end))
+    inside = events.filter(pl.col(TIME) >= _literal(end - width), pl.col(TIME) < _literal(end))
+    age = (_literal(end) - pl.col(TIME)).dt.total_microseconds().cast(pl.Float64)
+    return inside.with_columns(age.alias(AGE))
 
 
 def _literal(time: datetime) -> pl.Expr:

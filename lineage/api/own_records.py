@@ -11,6 +11,7 @@ from functools import cached_property
 
 from assay.errors import AssayError
 from assay.features.storage.index_store import index_store
+from assay.features.storage.table_index import open_index
 from assay.features.tables.lake import Lake
 from assay.lineage.events.naming import LOGICAL, DatasetName, dataset_name
 from assay.lineage.store import bulk
@@ -90,8 +91,17 @@ class OwnRecords:
         return len(use.version) > 18 or int(use.version) > self.lake.table(table).at().version
 
     def _own_ids(self, ids: Iterable[str]) -> set[str]:
-        """Those of some ids of tables that are tables of the lake."""
+        """Those of some ids of tables that are tables of the lake. The index is a cache: a table that it does not know, since it
+        was deleted or is another machine's, is the lake's all the same."""
         asked = sorted(ids)
+        known = self._indexed(asked)
+        if len(known) < len(asked):
+            for table in self.lake.tables():
+                open_index(self.lake.storage, table)
+            known = self._indexed(asked)
+        return known
+
+    def _indexed(self, asked: Sequence[str]) -> set[str]:
         if not asked:
             return set()
         marks = ", ".join("?" * len(asked))

@@ -354,7 +354,8 @@ def _day(partition: str | None) -> tuple[datetime, datetime] | None:
     if day is None:
         return None
     begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return begin, begin + timedelta(days=1)
+    last = day == date.max  # as in data without an end: the day after it cannot be written
+    return begin, datetime.max.replace(tzinfo=UTC) if last else begin + timedelta(days=1)
 
 
 def timestamp(instant: datetime) -> str:

@@ -21,6 +21,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from assay.lineage.evidence.script import NAME, script
 from assay.lineage.evidence.verifier.commits import parse_commit
 from assay.lineage.evidence.verifier.container import SUMS
 from assay.lineage.evidence.verifier.documents import FORMAT
-from assay.lineage.evidence.verifier.findings import instant, sha256
+from assay.lineage.evidence.verifier.findings import UNREADABLE, instant, sha256
 from assay.lineage.predictions.prediction_log import EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.trace import Trace
@@ -126,7 +127,8 @@ def export(
     claims = _claims(trace, commits)
     contracts, gone = _contracts(lake, trace)
     missing += gone
-    events, silent = _events(store, sorted({claim["run_id"] for claim in claims}))
+    # A commit that was changed since it was traced may name no run any more.
+    events, silent = _events(store, sorted({claim["run_id"] for claim in claims if claim["run_id"]}))
     missing += silent
     recorded, silent = _recorded(store, logs, commits)
     missing += silent
@@ -155,8 +157,13 @@ def export(
     return Bundle(trace.prediction_id, files | {SUMS: sums.encode()}, tuple(missing))
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+def _json(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """A line an entry, so that people can read and compare it. With `indent`, Python would not take its quick encoder."""
+    encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+    if isinstance(value, Mapping):
+        lines = [f"{encode(name)}: {encode(entry)}" for name, entry in sorted(value.items())]
+        return "\n".join(["{", ",\n".join(lines), "}", ""]).encode()
+    return "\n".join(["[", ",\n".join(map(encode, value)), "]", ""]).encode()
 
 
 # -- commits -----------------------------------------------------------------------------------------------------------
@@ -271,9 +278,13 @@ def _recorded(
 
 
 def _claims(trace: Trace, entries: Iterable[_Entry]) -> list[dict[str, Any]]:
-    """Run, code, contract and check results of every commit in the trace."""
+    """Run, code, contract and check results of every commit in the trace that can (still) be read."""
     traced = {(commit.table, commit.version) for node in trace.nodes for commit in node.commits}
-    return [parse_commit(e.table, e.version, e.content).claim() for e in entries if (e.table, e.version) in traced]
+    claims: list[dict[str, Any]] = []
+    for entry in (entry for entry in entries if (entry.table, entry.version) in traced):
+        with suppress(*UNREADABLE):
+            claims.append(parse_commit(entry.table, entry.version, entry.content).claim())
+    return claims
 
 
 def _events(store: LineageStore | None, runs: Sequence[str]) -> tuple[dict[str, bytes], list[Missing]]:
@@ -332,7 +343,7 @@ def _slices(trace: Trace, logs: Logs) -> dict[str, Any]:
     for node in (node for node in trace.nodes if node is not trace.root):
         log = logs[node.table]
         for item in node.slices if isinstance(log, LogWalk) else ():
-            if item.digest and log is not None and log.table_id == item.snapshot.table_id:
+            if item.names_its_files and log is not None and log.table_id == item.snapshot.table_id:
                 about = _slice(item, files=False)
                 named = {name: about[name] for name in ("table", "version", "partitions", "except") if name in about}
                 held = log.files(item.snapshot.version, item.partitions, item.excluded)
@@ -343,7 +354,7 @@ def _slices(trace: Trace, logs: Logs) -> dict[str, Any]:
 
 def _slice(item: Slice, *, files: bool) -> dict[str, Any]:
     """Without the digest of its `files` where the bundle does not have the commits from which they follow."""
-    left_out = {"uri"} if files else {"uri", "digest", "writers"}
+    left_out = {"uri"} if files else {"uri", "digest", "writers", "set_digest"}
     return {name: value for name, value in item.to_dict().items() if name not in left_out}
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.storage import merkle
 from assay.features.storage.sections import Predictions
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
 from assay.lineage.evidence.rows_behind import salted
+from assay.lineage.predictions import merkle
 from assay.lineage.predictions.answers import answer_leaves
 from assay.lineage.predictions.attachments import PROMPT
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE

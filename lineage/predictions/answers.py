@@ -1,6 +1,6 @@
 """What a model answered, as a digest that a commit carries: the answer of one row can be proved without the others.
 
-The Merkle tree of a commit (see `assay.features.storage.merkle`) has a leaf per row that it wrote, sorted by id. Its entry is
+The Merkle tree of a commit (see `assay.lineage.predictions.merkle`) has a leaf per row that it wrote, sorted by id. Its entry is
 the digest of the row's id, outputs and confidence, 32 bytes, in the form of `assay.features.tables.digest`.
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.storage import merkle
 from assay.features.storage.parquet_files import in_stored_form, stored_type
 from assay.features.tables.digest import row_digests
+from assay.lineage.predictions import merkle
 from assay.lineage.predictions.find_prediction import ID
 from assay.lineage.predictions.outputs import CONFIDENCE
 

@@ -16,11 +16,23 @@ EVENT_TIME, DIGEST, CONFIDENCE, TEXT_KEY = "event_time", "feature_digest", "conf
 BY_DEFAULT = "default"  # `outputs_by` of predictions whose outputs nobody declared
 OURS = (ID, "model_version", "inputs", "run_id", PARTITION)  # columns that Assay writes itself
 _OTHERS = (*OURS, EVENT_TIME, DIGEST, CONFIDENCE, TEXT_KEY, *attachments.COLUMNS)
+_ROLES = {
+    EVENT_TIME: "it is the time that the answer is about",
+    CONFIDENCE: "it says how sure the model is, and is shown with the answer without being an output",
+    **dict.fromkeys(attachments.COLUMNS, "it is attached to the answer, and shown with it without being an output"),
+}
 
 
 def default_outputs(columns: Iterable[str], keys: Sequence[str]) -> list[str]:
     """The columns that are neither keys, times, confidence, attachments nor Assay's own."""
     return [name for name in columns if name not in _OTHERS and name not in keys]
+
+
+def role_of(name: str, keys: Sequence[str] = ()) -> str:
+    """What else a column of predictions is than an output, as a clause; nothing for one that may be an output."""
+    if name in keys:
+        return "it is a key"
+    return _ROLES.get(name, "Assay writes it itself") if name in _OTHERS else ""
 
 
 def checked_outputs(
@@ -32,7 +44,7 @@ def checked_outputs(
     possible = default_outputs(columns, keys)
     for name in outputs:
         if name not in possible:
-            problem = "has another role there" if name in columns else "is not there"
+            problem = f"has another role: {role_of(name, keys)}" if name in columns else "is not there"
             raise AssayError(
                 f"{where}: output {name!r} {problem}. Columns that can be outputs: {', '.join(possible) or 'none'}."
             )

@@ -13,7 +13,6 @@ from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
 from assay.features.serving.references import Reference
 from assay.features.serving.request import Features, request
-from assay.features.storage import merkle
 from assay.features.storage.sections import Predictions
 from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.digest import row_digests
@@ -24,7 +23,7 @@ from assay.features.tables.transaction import Transaction
 from assay.features.tables.transaction import run as transact
 from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
-from assay.lineage.predictions import attachments
+from assay.lineage.predictions import attachments, merkle
 from assay.lineage.predictions.answers import answer_columns, answer_leaves
 from assay.lineage.predictions.find_prediction import ID
 from assay.lineage.predictions.outputs import BY_DEFAULT, CONFIDENCE, DIGEST, EVENT_TIME, OURS, checked_outputs

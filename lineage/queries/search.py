@@ -6,9 +6,9 @@ have leads to candidates, and these are judged by all words.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -199,8 +199,7 @@ def _by_words(connection: sa.Connection, words: Sequence[str], wanted: set[Kind]
     hits, cut = _having_all(connection, rarest, asked, kinds)
     if hits:
         return hits, cut
-    # Each word is looked for in all words of the index: the rarest has been already.
-    literal = [rarest if rarest.word == word else _literal(connection, word) for word in texts]
+    literal = [rarest if word == rarest.word else _literal(connection, word) for word in texts]  # each reads all words
     near = [_with_edits(connection, each) for each in literal]
     return _having_all(connection, min(near, key=lambda each: _count(connection, each.ids)), near, kinds)
 
@@ -229,7 +228,8 @@ def _having_all(
         named = [list(owner) for owner in list(owners)[:_OTHERS]]
         rows |= {row.id: row for row in bulk.execute(connection, statement, named).all()} if named else {}
     borne = _borne(connection, [row for row in rows.values() if row.kind in kinds])
-    judged = ((_rank(row, asked), row) for row in borne)
+    levels_of = cache(lambda namespace, name: _levels(asked, f"{namespace} {name}"))  # a dataset has many labels
+    judged = ((_rank(row, asked, levels_of), row) for row in borne)
     ranked = sorted(((rank, row) for rank, row in judged if rank is not None), key=lambda item: item[0])
     return list(dict.fromkeys(_hit(row) for _, row in ranked)), cut or rarest.cut
 
@@ -316,16 +316,18 @@ def one_edit(a: str, b: str) -> bool:
     return x[1:] == y or x == y[1:]
 
 
-def _rank(row: Any, asked: Sequence[_Asked]) -> tuple[Any, ...] | None:
+def _rank(
+    row: Any, asked: Sequence[_Asked], levels_of: Callable[[str, str], Sequence[int | None]]
+) -> tuple[Any, ...] | None:
     """The rank of a label; None where it lacks a word. One word at least is of the label itself, others may be of the dataset or
-    job that has it."""
-    own = _words(label_text(row.kind, row.namespace, row.name, row.text))
-    mine = [_level(each, own) for each in asked]
-    every = mine
+    job that has it: `levels_of` its namespace and name."""
+    mine = every = _levels(asked, label_text(row.kind, row.namespace, row.name, row.text))
+    if mine.count(None) == len(mine):
+        return None
     if None in mine and row.text and row.kind != CODE:  # nearly every digit is in one
-        others = _words(f"{row.namespace} {row.name}")
-        every = [_level(each, others) if level is None else level for each, level in zip(asked, mine, strict=True)]
-    if None in every or mine.count(None) == len(mine):
+        others = levels_of(row.namespace, row.name)
+        every = [other if level is None else level for level, other in zip(mine, others, strict=True)]
+    if None in every:
         return None
     levels = [level or 0 for level in every]
     order, length = _ORDER.index(KINDS[row.kind]), len(row.text or row.name)
@@ -333,6 +335,11 @@ def _rank(row: Any, asked: Sequence[_Asked]) -> tuple[Any, ...] | None:
 
 
 _words = lru_cache(65_536)(words_of)
+
+
+def _levels(asked: Sequence[_Asked], text: str) -> list[int | None]:
+    words = _words(text)
+    return [_level(each, words) for each in asked]
 
 
 def _level(asked: _Asked, words: Collection[str]) -> int | None:

@@ -23,8 +23,8 @@ def explicit_sources(dataset: Json) -> list[Json] | None:
             return _named(lineage)
     columns = _mapping(facets, "columnLineage")
     fields = _mapping(columns, "fields")
-    described = {item.get("name") for item in _items(_mapping(facets, "schema"), "fields")}
-    if not described <= fields.keys():
+    described = [item.get("name") for item in _items(_mapping(facets, "schema"), "fields")]
+    if not all(isinstance(name, str) and name in fields for name in described):  # JSON may have anything as a name
         return None
     sources = [*_items(columns, "dataset"), *_of_fields(fields, "inputFields")]
     return [item for item in sources if is_named(item)] or None

@@ -99,8 +99,9 @@ def _texts(facets: Mapping[str, Any], facet: str, items: str, field: str) -> tup
     listed = given.get(items) if isinstance(given, dict) else None
     if not isinstance(listed, list):
         return ()
-    values = [item.get(field) for item in listed if isinstance(item, dict)]
-    return tuple([value for value in values if isinstance(value, str) and value])
+    return tuple(
+        [text for item in listed if isinstance(item, dict) and isinstance(text := item.get(field), str) and text]
+    )
 
 
 @lru_cache(8192)

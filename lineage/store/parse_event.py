@@ -347,9 +347,8 @@ def _checks(event: Mapping[str, Any]) -> Iterator[EventCheck]:
     """Our own events list every check, with its table, in the run's `test` facet; other producers' checks are the
     assertions on their inputs."""
     tests = [test for test in _items(event, "run", "facets", "test", "tests") if _text(test.get("name"))]
-    own = [test for test in tests if "table" in _mapping(test, "params")]
-    for test in own:
-        given = _mapping(test, "params")
+    own = [(test, given) for test in tests if "table" in (given := _mapping(test, "params"))]
+    for test, given in own:
         passed = test.get("status") in ("pass", "skip")  # what has no verdict found nothing
         yield _check(str(given["table"]), test, given.get("column"), passed, given.get("severity"))
     for dataset in _items(event, "inputs") if not own else ():

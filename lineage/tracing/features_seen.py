@@ -129,7 +129,7 @@ def served_rows(
         partitions = [key for key in among if key not in read.excluded]
     row = asked.row(0, named=True)
     # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
-    possible = equal(row, serving.keys) & (pl.col(time) <= row["event_time"])
+    possible = equal(row, serving.keys, state.schema) & (pl.col(time) <= row["event_time"])
     rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias(MOMENT))
     wanted = {MOMENT: MOMENT} | own | dict(columns)
     return served(state, serving, rows, partitions, asked, wanted, role.joined, list(columns) or role.features)
@@ -157,8 +157,25 @@ def row_in(row: Mapping[str, Any], serving: Serving, role: TakenIn) -> dict[str,
     return {**row, **{key: row[column] for key, column in named.items() if column in row}}
 
 
-def equal(row: Mapping[str, Any], keys: Iterable[str]) -> pl.Expr:
-    return pl.all_horizontal(pl.lit(True), *(pl.col(key) == row[key] for key in keys))
+def equal(row: Mapping[str, Any], keys: Iterable[str], there: Mapping[str, pl.DataType]) -> pl.Expr:
+    """Whether rows of a table with the columns `there` have the keys of `row`. A column may have another type: rows in quarantine
+    are as they were delivered. Numbers are looked for among texts as numbers, everything else is compared as text."""
+    return pl.all_horizontal(pl.lit(True), *(_equals(key, row[key], there[key]) for key in keys))
+
+
+def _equals(key: str, value: Any, dtype: pl.DataType) -> pl.Expr:
+    own = pl.Series([value]).dtype
+    if _comparable(own, dtype):
+        return pl.col(key) == value
+    if own.is_numeric() and dtype == pl.String:
+        return pl.col(key).cast(own, strict=False) == value
+    return pl.col(key).cast(pl.String, strict=False) == pl.lit(value).cast(pl.String)
+
+
+def _comparable(one: pl.DataType, other: pl.DataType) -> bool:
+    if isinstance(one, pl.Datetime) and isinstance(other, pl.Datetime):
+        return (one.time_zone is None) == (other.time_zone is None)
+    return one == other or (one.is_numeric() and other.is_numeric())
 
 
 def _outputs(role: TakenIn, there: Sequence[str]) -> Iterator[tuple[str, str]]:

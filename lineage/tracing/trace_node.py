@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from assay.errors import plural
 from assay.features.storage.commit_metadata import Commit, SourceFile
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.storage.verdict import CheckState, by_state, check_state, found_something, was_handled
@@ -197,7 +198,7 @@ def _checks_text(checks: Sequence[Mapping[str, Any]]) -> str:
     names = {state: some for state, some in by_state(checks).items() if state is not CheckState.HELD}
     held = len(checks) - sum(map(len, names.values()))
     found = (f", {state}: {', '.join(names[state])}" for state in CheckState if state in names)
-    return f"{held} of {len(checks)} checks held{''.join(found)}"
+    return f"{held} of {plural(len(checks), 'check')} held{''.join(found)}"
 
 
 def _commit_dict(commit: Commit) -> dict[str, Any]:

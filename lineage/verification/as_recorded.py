@@ -3,9 +3,9 @@
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.storage import merkle
 from assay.features.tables.lake import Lake
 from assay.features.tables.table_log import read_log
+from assay.lineage.predictions import merkle
 from assay.lineage.predictions.answers import answer_leaves
 from assay.lineage.predictions.find_prediction import UNREADABLE, file_problem
 from assay.lineage.tracing.trace import Trace

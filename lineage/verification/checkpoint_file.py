@@ -4,6 +4,8 @@ import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +18,9 @@ from assay.lineage.predictions.find_prediction import UNREADABLE
 FILES = {"path": pl.String, PARTITION: pl.String}
 # What makes readers see something else than the files that are named: deletion vectors, and files of the second format.
 _BEYOND = ("add.deletionVector.storageType", "sidecar.path")
+_TYPED_KEY = f"add.partitionValues_parsed.{PARTITION}"
+_TYPED = "stats_parsed"
+_ROUNDED = timedelta(milliseconds=1)  # to which the log rounds times
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ def read_checkpoint(content: bytes) -> CheckpointFile:
         add = pl.col("add").struct
         key = add.field("partitionValues").map.get(PARTITION)  # type: ignore[attr-defined]
         hiding = [_field(name).count() > 0 for name in _BEYOND if _has(there, name.split("."))]
+        if _has(there, _TYPED_KEY.split(".")):  # readers pass files over by it
+            hiding.append(_field(_TYPED_KEY).cast(pl.String).ne(key).any())
         files, described, hides = pl.collect_all(
             [
                 rows.select(add.field("path"), key.alias(PARTITION)).drop_nulls("path").cast(pl.String),
@@ -69,20 +76,63 @@ def read_checkpoint(content: bytes) -> CheckpointFile:
     return CheckpointFile(tuple(described.to_series()), files, hides.item())
 
 
-def read_statistics(content: bytes, wanted: Collection[str]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Those of a file as a checkpoint has them: as `text`, as in a commit, or `typed`, in columns of their own; or both."""
+
+    text: str | None
+    typed: Mapping[str, Any] | None
+
+    def are(self, committed: str | None) -> bool:
+        """Whether they say what the commit says. What they do not say, readers do not go by."""
+        if self.typed is None and self.text in (None, committed):
+            return True
+        expected = _parsed(committed)
+        return (not self.text or _parsed(self.text) == expected) and _agrees(self.typed, expected)
+
+
+def read_statistics(content: bytes, wanted: Collection[str]) -> dict[str, Statistics]:
     """The statistics of files, where it has some. Raises AssayError where it is none."""
     add = pl.col("add").struct
-    named = add.field("path").alias("path"), add.field("stats").alias("stats")
     try:
-        rows = pl.scan_parquet(io.BytesIO(content), glob=False).select(*named).drop_nulls().collect()
+        rows = pl.scan_parquet(io.BytesIO(content), glob=False)
+        there = rows.collect_schema()
+        typed = add.field(_TYPED) if _has(there, ["add", _TYPED]) else pl.lit(None).alias(_TYPED)
+        text = add.field("stats") if _has(there, ["add", "stats"]) else pl.lit(None, pl.String).alias("stats")
+        found = rows.select(add.field("path"), text, typed).drop_nulls("path").collect()
     except (AttributeError, *UNREADABLE) as problem:
         raise AssayError(f"cannot be read ({type(problem).__name__})") from None
-    return {path: text for name, text in rows.iter_rows() if (path := unquote(name)) in wanted}
+    return {path: Statistics(*rest) for name, *rest in found.iter_rows() if (path := unquote(name)) in wanted}
 
 
-def differing_statistics(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """The files of which the first ones say something else than the others. What they do not say, readers do not go by."""
-    return [path for path, text in one.items() if text != other.get(path) and _parsed(text) != _parsed(other.get(path))]
+def differing_statistics(found: Mapping[str, Statistics], committed: Mapping[str, str]) -> list[str]:
+    """The files of which a checkpoint says something else than the commits that added them."""
+    return [path for path, statistics in found.items() if not statistics.are(committed.get(path))]
+
+
+def _agrees(typed: Any, said: Any) -> bool:
+    """Whether a value in a column of its own type is the one that stands in a commit's JSON."""
+    if typed is None:
+        return True
+    if isinstance(typed, Mapping):
+        rest = {name: value for name, value in typed.items() if name != "tightBounds"}  # says how exact they are
+        return all(
+            _agrees(value, said.get(name) if isinstance(said, Mapping) else None) for name, value in rest.items()
+        )
+    try:
+        if isinstance(typed, datetime):
+            return abs(_utc(typed) - _utc(datetime.fromisoformat(said))) < _ROUNDED
+        if isinstance(typed, date):
+            return typed == date.fromisoformat(said)
+        if isinstance(typed, Decimal):
+            return typed == Decimal(str(said))
+    except (TypeError, ValueError, ArithmeticError):
+        return False
+    return bool(typed == said)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _parsed(text: str | None) -> object:

@@ -136,7 +136,7 @@ def _compare_statistics(
     read = {
         (item.partitions, item.excluded)
         for item in slices
-        if item.partitions is not None or (item.digest and item.snapshot.version >= version.version)
+        if item.partitions is not None or (item.names_its_files and item.snapshot.version >= version.version)
     }
     checkpoint = version.version
     paths = sorted({file.path for partitions, excluded in read for file in log.files(checkpoint, partitions, excluded)})

@@ -77,6 +77,7 @@ def check_commits(lake: Lake, trace: Trace, logs: Logs, witness: Witness | None)
             problems += _by_others(node, log)
         for item in slices:
             problems += _slice(lake, item, log, records)
+        problems += _unrecorded(table, slices)
         notes = [item for item in problems if not item.required]
         problems = list(dict.fromkeys(item for item in problems if item.required))
         findings |= dict.fromkeys([*summed(f"{table}: commits and their files", len(slices), problems), *notes])
@@ -116,7 +117,7 @@ def _deciding(log: Log, slices: Iterable[Slice], on_way: set[int]) -> Decides:
         return lambda version: True
     ours = [item for item in slices if item.snapshot.table_id == log.table_id]
     own = Kind.PREDICTIONS.holds(log.table)  # of which nobody needs to record who else wrote
-    open_ = (item.snapshot.version for item in ours if not ((item.writers or own) and holds(log, item)))
+    open_ = (item.snapshot.version for item in ours if not ((item.names_its_writers or own) and holds(log, item)))
     unproven = max(open_, default=-1)
     return lambda version: version in on_way or version <= unproven
 
@@ -124,7 +125,12 @@ def _deciding(log: Log, slices: Iterable[Slice], on_way: set[int]) -> Decides:
 def holds(log: Log, item: Slice) -> bool:
     """Whether the log gives the files that were recorded as read, and who wrote them, and says what columns they have."""
     named = isinstance(log, LogWalk) or bool(log.columns(item.snapshot.version))
-    return named and bool(item.digest) and log.digest(item) == item.digest and log.is_written_by(item)
+    return named and item.names_its_files and is_as_read(log, item) and log.is_written_by(item)
+
+
+def is_as_read(log: Log, item: Slice) -> bool:
+    """Whether the log gives the digest that its reader recorded: of its files, or of these and who wrote their rows."""
+    return log.digest(item) == (item.set_digest or item.digest)
 
 
 def _finding(what: str, ok: bool | None, detail: str, required: bool) -> Finding:
@@ -302,14 +308,15 @@ def _slice(lake: Lake, item: Slice, log: Log, records: _Records) -> Iterator[Fin
     entry = log.entry(snapshot.version)
     if entry is None:
         return  # its gap was named
-    if not item.digest or holds(log, item):
+    if not item.names_its_files or holds(log, item):
         return
     if records.changed(log, snapshot.version) or any(entry.version <= snapshot.version for entry in log.damaged):
         return
     if log.is_whole(snapshot.version):
         if entry.sha256 == snapshot.commit_sha256:
-            if log.digest(item) != item.digest:
-                yield Finding(what, False, "its files are not the ones that were read: the log was changed")
+            if not is_as_read(log, item):
+                whose = "its files" if item.digest else "its files, or the commits that wrote their rows,"
+                yield Finding(what, False, f"{whose} are not the ones that were read: the log was changed")
             elif not log.is_written_by(item):
                 detail = "its rows are not of the commits that their reader recorded: the log was changed"
                 yield Finding(what, False, detail)
@@ -319,8 +326,18 @@ def _slice(lake: Lake, item: Slice, log: Log, records: _Records) -> Iterator[Fin
     except AssayError as problem:
         yield Finding(what, None, f"which files it held is not known: {problem}")
         return
-    if digest_of(files) != item.digest:
+    if item.set_digest or digest_of(files) != item.digest:
         yield Finding(what, None, "which files it held is not known: commits before it are missing")
+
+
+def _unrecorded(table: str, slices: Iterable[Slice]) -> Iterator[Finding]:
+    """Lookups of a whole table by readers from before, who did not record what it held."""
+    count = sum(not item.names_its_files for item in slices)
+    if count:
+        detail = (
+            f"{count} by readers that did not record what the table held: only its log says it (--whole-logs reads it)"
+        )
+        yield Finding(f"{table}: lookups", None, detail, required=False)
 
 
 def _unnamed(node: Node, log: Log, records: _Records) -> Iterator[Finding]:
@@ -334,7 +351,7 @@ def _unnamed(node: Node, log: Log, records: _Records) -> Iterator[Finding]:
     named = {commit.version for commit in node.commits}
     for version in sorted(named - in_log):
         yield Finding(f"{node.table}@{version}", False, "the log does not name it as a writer of these rows")
-    if node.lookup or node.kind in ("prediction", "model"):  # they show the one that is meant
+    if node.held is not None or node.kind in ("prediction", "model"):  # they show the one that is meant
         return
     for version in sorted(in_log - named):
         yield Finding(f"{node.table}@{version}", False, "wrote some of these rows, and is not in the trace")

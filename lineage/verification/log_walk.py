@@ -8,7 +8,7 @@ what is wrong (see `assay.features.tables.log_replay`).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.log_entry import DataFile, Entry
+from assay.features.storage.set_digest import set_digest
 from assay.features.storage.snapshot import Slice, Snapshot
 from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.digest import digest_of, writers_digest
@@ -97,15 +98,19 @@ class LogWalk:
 
     def is_written_by(self, item: Slice) -> bool:
         """Whether the commits that wrote the rows of a slice are those that its reader recorded; where it did not, whether no
-        other one did since the first of them."""
-        version = item.snapshot.version
-        commits = self.writers(version, item.partitions, item.excluded)
+        other one did since the first of them, other than what they replaced."""
         if item.writers:
-            found = ((commit.version, self._entry(commit.version).sha256) for commit in commits)
-            return writers_digest(found) == item.writers
+            return writers_digest(self._writers(item)) == item.writers
+        commits = self.writers(item.snapshot.version, item.partitions, item.excluded)
         known = {commit.version for commit in commits}
+        replaced = {commit.partition: commit.version for commit in commits if commit.mode == "replace"}
         others = (self._entry(number).commit for number in self._since_written(item) if number not in known)
-        return not any(commit and _wrote(commit) and item.holds(commit.partition) for commit in others)
+        wrote = (commit for commit in others if commit and _wrote(commit) and item.holds(commit.partition))
+        return not any(commit.version > replaced.get(commit.partition, -1) for commit in wrote)
+
+    def _writers(self, item: Slice) -> Iterator[tuple[int, str]]:
+        for commit in self.writers(item.snapshot.version, item.partitions, item.excluded):
+            yield commit.version, self._entry(commit.version).sha256
 
     def _since_written(self, item: Slice) -> range:
         """The versions among which an unknown writer of a slice would be: none where its reader recorded the writers, or where it
@@ -136,7 +141,9 @@ class LogWalk:
         return {path: self._entry(number).statistics.get(path, "") for path, number in adders.items()}
 
     def digest(self, item: Slice) -> str:
-        return digest_of(file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
+        """As `LogReplay.digest`."""
+        files = (file.path for file in self.files(item.snapshot.version, item.partitions, item.excluded))
+        return set_digest(files, self._writers(item)) if item.set_digest else digest_of(files)
 
     def writers(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[Commit]:
         """The commits whose rows a slice holds, oldest first: those that added its files, or confirm who did."""

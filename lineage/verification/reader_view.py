@@ -20,6 +20,7 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.verification.checkpoint_file import (
+    Statistics,
     checkpoint_path,
     differing_statistics,
     read_checkpoint,
@@ -140,7 +141,7 @@ def _other_statistics(lake: Lake, log: LogReplay, checkpoint: int) -> list[str |
     """The partitions of which a checkpoint, in whatever files, has other statistics than the commits."""
     partitions = {file.path: file.partition for file in log.files(checkpoint, None)}
     names = [path for path in _summaries(lake, log.table) if path.rpartition("/")[2].startswith(f"{checkpoint:020d}.")]
-    found: dict[str, str] = {}
+    found: dict[str, Statistics] = {}
     for path in (path for path in names if path.endswith(".parquet")):
         try:
             found |= read_statistics(lake.storage.get(path), partitions)

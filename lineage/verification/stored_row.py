@@ -9,12 +9,11 @@ import polars as pl
 from deltalake.exceptions import DeltaError
 
 from assay.errors import AssayError
-from assay.features.storage import merkle
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.log_entry import Entry
 from assay.features.tables.lake import Lake
 from assay.features.tables.log_replay import LogReplay, replay_log
-from assay.lineage.predictions import attachments
+from assay.lineage.predictions import attachments, merkle
 from assay.lineage.predictions.answers import answer_leaves
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE, copies_of, file_problem, is_copy
 from assay.lineage.predictions.prediction_log import prediction_ids

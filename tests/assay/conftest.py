@@ -68,14 +68,15 @@ def desk(cli: Callable[..., Answer], two_days: Any) -> Callable[..., Answer]:
 
 
 @pytest.fixture(scope="session")
-def bank_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bank_home(made_once: Callable[..., Path]) -> Path:
     """What the bank of `tests.assay.why.bank` keeps after its week: made once, to be copied."""
     from tests.assay.why.bank import a_week_of_everything, opened
 
-    folder = tmp_path_factory.mktemp("bank")
-    with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
-        a_week_of_everything(made)
-    return folder / "var"
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
+            a_week_of_everything(made)
+
+    return made_once("bank", make) / "var"
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 import os
 import pickle
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import assay
 from assay.errors import AssayError
 from assay.features.storage.storage import Storage
 from assay.features.tables.lake import open_lake
+from tests.forked import run_forked
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 WORKER = """
@@ -48,9 +47,9 @@ def test_objects_of_a_store_go_to_another_process(store: assay.Store, tmp_path: 
     store.recorder.close()
     content = pickle.dumps((store, store.lake, store.snapshot("features/people"), made, model, store.online("people")))
     assert b"sesame" not in content
-    done = subprocess.run([sys.executable, "-c", WORKER], input=content, capture_output=True, cwd="/", check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert int(done.stdout) == len(store.lake.tables())
+    done = run_forked("-c", WORKER, given=content, folder=Path("/"))
+    assert done.code == 0, done.err
+    assert int(done.out) == len(store.lake.tables())
 
 
 def test_secrets_that_were_arguments_are_refused_by_name(store: assay.Store) -> None:

@@ -23,6 +23,7 @@ from assay.diagnosis import diagnose
 from assay.errors import AssayError
 from assay.receiver import create_receiver
 from assay.settings import Settings
+from tests.forked import run_forked
 from tests.served import answers, free_ports
 
 AT = datetime(2026, 9, 1, 10, 0, tzinfo=UTC)
@@ -168,16 +169,10 @@ def test_a_plain_curl_is_taken_and_a_second_receiver_is_refused_by_name(project:
                 f"Port {receiver.port} of 127.0.0.1 cannot be used (Address already in use)",
             ),
         ):
-            second = subprocess.run(
-                [ASSAY, "receive", "--port", str(port)],
-                cwd=project,
-                env={**os.environ, "ASSAY_HOME": str(home)},
-                capture_output=True,
-                text=True,
-                timeout=60,
-            )
-            assert (second.returncode, second.stdout) == (1, "")
-            assert said in " ".join(second.stderr.split()), second.stderr
+            own = {**os.environ, "ASSAY_HOME": str(home)}
+            second = run_forked("assay", "receive", "--port", str(port), folder=project, environment=own)
+            assert (second.code, second.out) == (1, "")
+            assert said in " ".join(second.err.split()), second.err
     finally:
         receiver.kill()
 
@@ -255,10 +250,10 @@ def test_of_orders_sent_while_the_service_is_killed_none_is_lost_or_doubled(proj
         assert receiver.process.wait(30) == 0
     lines = [line for file in landing.rglob("*.jsonl") for line in file.read_text().splitlines()]
     assert sorted(json.loads(line)["order_id"] for line in lines) == sorted(f"O{number}" for number in range(60))
-    done = subprocess.run([ASSAY, "materialize"], cwd=project, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    listed = subprocess.run([ASSAY, "tables", "--json"], cwd=project, env=env, capture_output=True, text=True)
-    rows = {table["name"]: table["rows"] for table in json.loads(listed.stdout)}
+    done = run_forked("assay", "materialize", folder=project, environment=env, merged=True)
+    assert done.code == 0, done.out
+    listed = run_forked("assay", "tables", "--json", folder=project, environment=env)
+    rows = {table["name"]: table["rows"] for table in json.loads(listed.out)}
     assert (rows["clean/orders"], rows["quarantine/orders"]) == (54, 6)
 
 

@@ -162,14 +162,16 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def three_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def three_days(made_once: Callable[..., Path]) -> Path:
     """The home of a shop whose three days are delivered and materialised: made once, to be copied."""
-    folder = tmp_path_factory.mktemp("shop")
-    with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
-        for number in (1, 2, 3):
-            made.drop(number, csv(number, 10.0, 20.0, -5.0, 30.0))
-        assert not made.run().failed
-    return made.home
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
+            for number in (1, 2, 3):
+                made.drop(number, csv(number, 10.0, 20.0, -5.0, 30.0))
+            assert not made.run().failed
+
+    return made_once("three-days", make) / "var"
 
 
 @pytest.fixture

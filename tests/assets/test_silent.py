@@ -1,7 +1,5 @@
 """Who does not answer is left alone for a while, and nobody else waits for him."""
 
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,6 +12,7 @@ from assay.assets.lacking import DENIED, UNREACHABLE, NotConnected
 from assay.assets.silent import ask, beside, forget_silences, hanging, looking, resting, silence_of
 from assay.assets.sources.reader import NothingDelivered
 from assay.errors import AssayError
+from tests.forked import run_forked
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -126,8 +125,7 @@ except NotConnected as problem:
 
 def test_all_processes_know_who_is_silent_and_who_has_answered(upstream: Upstream) -> None:
     def other(how: str) -> str:
-        command = [sys.executable, "-c", _OTHER, str(upstream.home), NOW.isoformat(), how]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return run_forked("-c", _OTHER, str(upstream.home), NOW.isoformat(), how).out.strip()
 
     upstream.fails()
     assert other("look") == "It is down. 1"

@@ -25,6 +25,7 @@ from assay.cli import cli
 from assay.errors import AssayError
 from assay.lineage.delivery.transport import Channel
 from assay.settings import Settings
+from tests.forked import MODELS, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -143,11 +144,10 @@ class Desk:
             if result.exception:
                 raise result.exception
             return result.return_value if isinstance(result.return_value, int) else 0, result.stdout
-        command = [sys.executable, "-c", "from assay.cli import main; main()", *arguments]
         # One thread: on a busy machine two that wait for each other take longer than one.
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
+        done = run_forked("assay", *arguments, folder=self.folder, environment=environment, imports=MODELS)
+        return done.code, done.out + done.err
 
     def tour(self) -> dict[str, Any]:
         return json.loads(self.assay("tour", "--json")[1])

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.dagster_pages import browsing, drawn_in, draws_in, see
+from tests.forked import run_forked
 from tests.served import Served
 
 RENAMED = "order_id,customer_id,ordered_at,amount_eur,channel\n1010,C1,2026-09-03T08:00:00Z,10.00,web\n"
@@ -41,17 +42,19 @@ suppliers = Source(
 class Project:
     folder: Path
 
-    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    @property
+    def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ASSAY_", "DAGSTER_"))}
-        environment = {**kept, "ASSAY_ACTOR": "ada", "OMP_NUM_THREADS": "1"}
+        return {**kept, "ASSAY_ACTOR": "ada", "OMP_NUM_THREADS": "1"}
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         command = [str(Path(sys.executable).with_name("assay")), *arguments]
-        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, **options)
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **options)
 
     def assay(self, *arguments: str, code: int = 0) -> str:
-        process = self.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        printed, _ = process.communicate()
-        assert process.returncode == code, printed[-4000:]
-        return printed
+        ended = run_forked("assay", *arguments, folder=self.folder, environment=self.environment, merged=True)
+        assert ended.code == code, ended.out[-4000:]
+        return ended.out
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
 """`assay predictions`: the ids to trace, by model, by whom they are about, and by time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.cli.trees import tree
 from assay.store import open_store
 
@@ -41,10 +42,10 @@ def predictions(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.
+    """List the latest predictions of MODEL, or of all models, newest first: ids, times, whom they are about, answers.
 
     --about finds them by what a complaint knows: a customer, a ticket, a day. Only the files that can hold them are read.
-    `assay why ID` then says where the answer came from. Personal data in answers is masked.
+    `assay why ID` then says where the answer came from. Personal data in keys and answers is masked.
 
     \b
     Examples:
@@ -60,16 +61,18 @@ def predictions(
         if since is not None or until is not None:
             raise click.UsageError("--on is a whole day: leave out --since and --until, or give these two.")
         since, until = on, on + timedelta(days=1)
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError(f"--until {until} is not after --since {since}: no time lies between them.")
     since, until = (moment and moment.replace(tzinfo=UTC) for moment in (since, until))
     keys = dict(map(_key, about))
     lake = open_store().lake
     if keys:
-        found = predictions_about(lake, keys, model, since=since, until=until, limit=limit)
+        found = predictions_about(lake, keys, model, since=since, until=until, limit=limit + 1)
     else:
-        found = latest_predictions(lake, model, since=since, until=until, limit=limit)
-    found = _shown(lake, found)
+        found = latest_predictions(lake, model, since=since, until=until, limit=limit + 1)
+    more, found = len(found) > limit, _shown(lake, found[:limit])
     if as_json:
-        print_json([item.to_dict() for item in found])
+        print_json(_as_data(found))
     elif not found:
         whose = f" of {model}" if model else ""
         whom = f" about this {' and '.join(keys)}" if keys else ""
@@ -77,6 +80,10 @@ def predictions(
         out.print(f"There are no predictions{whose}{whom}{when}.", markup=False)
     else:
         print_predictions(found)
+    if more:
+        err.print(
+            f"There are more: these are the newest {limit}. A greater --limit, or --since and --until, list others."
+        )
 
 
 def _key(text: str) -> tuple[str, str]:
@@ -88,23 +95,34 @@ def _key(text: str) -> tuple[str, str]:
 
 def print_predictions(found: "Sequence[LoggedPrediction]") -> None:
     """A table of predictions; the model is a column where there are several. Of answers to one question some are replaced."""
+    from assay.why.shown import in_text
+
     names = list(dict.fromkeys(name for item in found for name in item.answer))
     several, again = len({item.model for item in found}) > 1, any(item.replaced for item in found)
     rows: list[tuple[Any, ...]] = [
         (
             item.id,
             f"{item.event_time:%Y-%m-%d %H:%M:%S}",
+            ", ".join(f"{name} {in_text(value)}" for name, value in item.about),
             *([item.model] if several else []),
             item.model_version,
             *([f"{item.made_at:%Y-%m-%d %H:%M:%S}" if item.made_at else None] if again else []),
-            *map(item.answer.get, names),
-            *(["replaced" if item.replaced else None] if again else []),
+            *(in_text(item.answer.get(name)) for name in names),
+            *(["replaced" if item.replaced else "latest"] if again else []),
         )
         for item in found
     ]
     made = ["made (UTC)"] if again else []
-    columns = ("prediction", "event time (UTC)", *(["model"] if several else []), "version", *made, *names)
-    print_table((*columns, *([""] if again else [])), rows)
+    columns = (
+        "prediction",
+        "event time (UTC)",
+        "about",
+        *(["model"] if several else []),
+        "model version",
+        *made,
+        *names,
+    )
+    print_table((*columns, *(["answer"] if again else [])), rows)
     if again:
         out.print("replaced: the same question, about the same keys at the same time, has a later answer.")
 
@@ -118,11 +136,20 @@ def show_lost(lost: "LostPrediction", as_json: bool) -> None:
 
 
 def _shown(lake: "Lake", found: "Sequence[LoggedPrediction]") -> "list[LoggedPrediction]":
-    """With their answers masked."""
+    """With their keys and answers masked."""
     from assay.why.declared_now import declared_now
-    from assay.why.shown import shown_predictions
+    from assay.why.shown import classes_of_lake, shown_keys, shown_predictions
 
-    return shown_predictions(lake, found, declared_now())
+    declared = declared_now()
+    classes = classes_of_lake(lake, declared) if found else {}
+    return [
+        replace(item, about=tuple(shown_keys(item, classes).items()))
+        for item in shown_predictions(lake, found, declared)
+    ]
+
+
+def _as_data(found: "Sequence[LoggedPrediction]") -> list[dict[str, Any]]:
+    return [item.to_dict() | {"about": dict(item.about)} for item in found]
 
 
 def prediction_of(lake: "Lake", text: str, as_json: bool) -> str:
@@ -134,7 +161,7 @@ def prediction_of(lake: "Lake", text: str, as_json: bool) -> str:
     except Ambiguous as several:
         candidates = _shown(lake, several.candidates)
         if as_json:
-            print_json({"candidates": [item.to_dict() for item in candidates]})
+            print_json({"candidates": _as_data(candidates)})
         else:
             print_predictions(candidates)
         raise

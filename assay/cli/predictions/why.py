@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import json_option, out, print_json, progress, ticking
+from assay.cli.output import OutputFile, json_option, out, print_json, progress, ticking
 from assay.cli.predictions.command import prediction_of, show_lost
 from assay.cli.trees import tree
 from assay.errors import AssayError
@@ -20,13 +20,13 @@ from assay.store import open_store
 @click.option(
     "--letter",
     "letter_file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=OutputFile(),
     help="Write it as a letter (Markdown) for the person who complained, or for an auditor. Verifies, too.",
 )
 @click.option(
     "--export",
     "bundle",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=OutputFile(),
     help="Write a zip file that proves it offline, with a script that verifies it. Personal columns are withheld.",
 )
 @click.option(
@@ -35,6 +35,7 @@ from assay.store import open_store
     metavar="KEY",
     help="With --letter: list the rows with the same KEY, too, such as customer_id. Repeatable. Others are only counted.",
 )
+@click.option("--rows", "all_rows", is_flag=True, help="Show every delivered row, not only the first ten.")
 @json_option
 def why(
     prediction: str,
@@ -42,6 +43,7 @@ def why(
     letter_file: Path | None,
     bundle: Path | None,
     whose: tuple[str, ...],
+    all_rows: bool,
     as_json: bool,
 ) -> int:
     """Say why PREDICTION is as it is: what was unusual, the rows behind it, the rules they passed, who answers for each step.
@@ -55,6 +57,7 @@ def why(
     Examples:
       assay predictions --about customer_id=C0012 --on 2026-09-03     find it
       assay why 01990b3c-5c00                                         one screen
+      assay why 01990b3c-5c00 --rows                                  with every row behind it
       assay why 01990b3c-5c00 --verify --json
       assay why 01990b3c-5c00 --letter answer.md --export proof.zip   to be sent
       assay why 01990b3c-5c00 --letter answer.md --whose customer_id  with all rows of the customer
@@ -77,7 +80,7 @@ def why(
     keys = keys_of(traced)
     if unknown := [key for key in whose if key not in keys]:
         raise click.UsageError(f"The prediction has no key {unknown[0]!r}: it is about {', '.join(keys)}.")
-    found = store.why(traced)
+    found = replace(store.why(traced), **({"listed": None} if all_rows else {}))
     if verify_ or letter_file is not None:
         with progress(as_json) as bar:
             found = replace(found, verification=store.verify(traced, progress=ticking(bar)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import struct
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -154,12 +155,15 @@ class Log:
         record these, no commit may be missing that could be another one."""
         wanted = (item["version"], item["partitions"], item.get("except", ()))
         files, writers = self.files(*wanted), self.writers(*wanted)
-        if sorted(self.listed.get(wanted_of(*wanted), files)) != sorted(files) or digest_of(files) != item.get(
-            "digest"
-        ):
+        if sorted(self.listed.get(wanted_of(*wanted), files)) != sorted(files):
+            return False
+        by = [f"{one.version}:{one.sha256}" for one in writers]
+        if item.get("set_digest"):
+            return set_digest(files, by) == item["set_digest"]
+        if digest_of(files) != item.get("digest"):
             return False
         if item.get("writers"):
-            return digest_of(f"{one.version}:{one.sha256}" for one in writers) == item["writers"]
+            return digest_of(by) == item["writers"]
         if item["table"].startswith("predictions/"):  # the commit of a prediction's own run counts, whoever else wrote
             return True
         replaced = {one.ours.get("partition") for one in writers if one.ours.get("mode", "replace") == "replace"}
@@ -210,7 +214,7 @@ def list_files(logs: dict[str, Log], slices: dict[str, Any], trace: dict[str, An
     """Take up which files were read, where a bundle has the commits in question only: of every read in the trace, and of no
     other. That they are these, their digests show, and that they were added, the commits."""
     nodes = [node for node in trace["nodes"] if node["id"] != trace["root"]]
-    read = [item for node in nodes for item in node["slices"] if item.get("digest") and item["table"] in logs]
+    read = [item for node in nodes for item in node["slices"] if names_its_files(item) and item["table"] in logs]
     needed = {
         (item["table"], *wanted_of(item["version"], item["partitions"], item.get("except", ())))
         for item in read
@@ -228,6 +232,24 @@ def list_files(logs: dict[str, Log], slices: dict[str, Any], trace: dict[str, An
         return
     for number, (table, version, partitions, excluded) in enumerate(keys):
         logs[table].listed[version, partitions, excluded] = slices["files"][number]["paths"]
+
+
+def names_its_files(item: dict[str, Any]) -> bool:
+    """Whether a reader recorded which files it read. Of lookups in whole tables those from before did not."""
+    return bool(item.get("digest") or item.get("set_digest"))
+
+
+def set_digest(files: Iterable[str], commits: Iterable[str]) -> str:
+    """What was looked up in: SHA-256 over two set hashes (LtHash). Each is the sum, number by number, of what SHAKE-256 makes of
+    each element: 1,024 numbers of 16 bits."""
+    state = hashlib.sha256()
+    for elements in (files, commits):
+        total = [0] * 1024
+        for element in elements:
+            numbers = struct.unpack("<1024H", hashlib.shake_256(element.encode()).digest(2048))
+            total = [total[at] + numbers[at] & 0xFFFF for at in range(1024)]
+        state.update(struct.pack("<1024H", *total))
+    return state.hexdigest()
 
 
 def digest_of(items: Iterable[str]) -> str:

@@ -83,7 +83,7 @@ def check_rows(rows: list[dict[str, Any]], logs: dict[str, Log]) -> Findings:
     sources = {(item["path"], item["sha256"]) for commit in commits for item in commit.sources}
     data = {f"{table}/{path}" for table, log in logs.items() for path in log.lives}
     changed = any(log.changed for log in logs.values())  # they do not say any more what was delivered
-    problems = []
+    problems = [] if isinstance(rows, list) else [Finding("rows.json", False, "is no list of rows")]
     for row in rows:
         if (row["file"], row["sha256"]) not in sources and not changed:
             problems.append(Finding("rows.json", False, f"no commit names {row['file']}"))

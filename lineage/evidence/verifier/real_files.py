@@ -36,16 +36,17 @@ def compare(what: str, expected: dict[Path, str], root: Path, *, required: bool 
 
 
 def check_lake(lake: Path, logs: dict[str, Log], way: list[Commit]) -> Findings:
-    """The lake still has these commits, the data files that were read on the way, and the deliveries it kept."""
+    """The lake still has these commits, the data files that were read or looked up in on the way, and the deliveries it kept."""
     expected: dict[Path, str] = {}
     for table, log in logs.items():
         for version, commit in log.commits.items():
             expected[Path(table, "_delta_log", f"{version:020d}.json")] = commit.sha256
     yield from compare("lake: commits", expected, lake)
     read = {Path(commit.table, unquote(action["path"])) for commit in way[:1] for action in commit.added}
-    for item in (item for commit in way for item in commit.inputs if not item["reference"]):
-        if item["table"] in logs:
-            files = logs[item["table"]].files(item["version"], item["partitions"], item.get("except", ()))
+    for item in (item for commit in way for item in commit.inputs):
+        log = logs.get(item["table"])
+        if log is not None and (not item["reference"] or log.holds(item)):
+            files = log.files(item["version"], item["partitions"], item.get("except", ()))
             read |= {Path(item["table"], name) for name in files}
     named_by_digest = {
         path: path.stem for path in read if re.fullmatch("[0-9a-f]{64}", path.stem)

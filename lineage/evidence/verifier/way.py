@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from assay.lineage.evidence.verifier.commits import Commit, Log, digest_of
+from assay.lineage.evidence.verifier.commits import Commit, Log, digest_of, names_its_files
 from assay.lineage.evidence.verifier.findings import Finding, Findings, exactly, summed
 
 
@@ -17,7 +17,7 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
         return Finding(name, None, "was read, and its commit is not in the bundle")
     if commit.sha256 != item["commit_sha256"] or log.table_id not in ("", item["table_id"]):
         return Finding(name, False, "is another commit than the one that was read")
-    if not item.get("digest"):  # a lookup of a whole table: the version's identity stands for its files
+    if not names_its_files(item):  # a lookup of a whole table, from before: the version's identity stands for its files
         return None
     if log.holds(item):
         return None
@@ -25,6 +25,10 @@ def slice_problem(logs: dict[str, Log], item: dict[str, Any]) -> Finding | None:
         return Finding(name, None, "earlier commits are not in the bundle: which files it held cannot be known")
     if not log.sound(item["version"]):
         return Finding(name, None, "which files it held is not known: commits before it were changed")
+    if item.get("set_digest"):
+        return Finding(
+            name, False, "its data files, or the commits that wrote their rows, are not those that were read"
+        )
     files = digest_of(log.files(item["version"], item["partitions"], item.get("except", ())))
     what = "its data files are not those that were read"
     return Finding(
@@ -109,7 +113,8 @@ def deciding(logs: dict[str, Log], way: list[Commit], trace: dict[str, Any]) -> 
         added = log.held(version, item["partitions"], item.get("except", ())).values()
         on_way |= {(table, number) for number in (version, *named[-1:], *added)}
         if not named or not (
-            item in root or ((item.get("writers") or table.startswith("predictions/")) and log.holds(item))
+            item in root
+            or ((item.get("writers") or item.get("set_digest") or table.startswith("predictions/")) and log.holds(item))
         ):
             unproven[table] = max(version, unproven.get(table, -1))
     return lambda table, version: (table, version) in on_way or version <= unproven.get(table, -1)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 
 from assay.cli.init import package_name, project_files
 from assay.errors import AssayError
+from tests.forked import run_forked
 
 
 def test_a_new_project_runs_at_once(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,12 +21,11 @@ def test_a_new_project_runs_at_once(cli: Callable[..., Any], tmp_path: Path, mon
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name in ("ASSAY_HOME", "DAGSTER_HOME"):
         environment.pop(name, None)
-    program = str(Path(sys.executable).with_name("assay"))
 
     def run(where: Path, *command: str) -> str:
-        done = subprocess.run([program, *command], cwd=where, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        return done.stdout
+        done = run_forked("assay", *command, folder=where, environment=environment)
+        assert done.code == 0, f"{command}: {done.code}\n{done.out[-3000:]}{done.err[-3000:]}"
+        return done.out
 
     assert "2 runs" in run(folder, "materialize")
     tables = {

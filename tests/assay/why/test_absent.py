@@ -95,12 +95,10 @@ def test_what_the_model_was_given_is_shown_with_its_age(before: Why, after: tupl
 
 def test_of_two_answers_the_latest_is_named_everywhere(made: Bank, after: tuple[Why, Why]) -> None:
     latest, first = after
-    assert (latest.answer, first.answer) == ({"will_be_late": "True"}, {"will_be_late": "False"})
-    assert latest.answers_text.startswith(
-        "This is the latest answer. Before it: will_be_late False (version 1, made 20"
-    )
+    assert (latest.answer, first.answer) == ({"will_be_late": "yes"}, {"will_be_late": "no"})
+    assert latest.answers_text.startswith("This is the latest answer. Before it: will_be_late no (version 1, made 20")
     assert first.answers_text.startswith(
-        "This is not the latest answer. It was replaced by will_be_late True (version 2"
+        "This is not the latest answer. It was replaced by will_be_late yes (version 2"
     )
     assert latest.prediction_id in first.answers_text
     for why in after:

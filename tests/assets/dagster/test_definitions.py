@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import dagster as dg
 import pytest
 
 import assay
+from tests.forked import run_forked
 
 ROOT = Path(__file__).resolve().parents[3]
 DECLARED = """
@@ -103,15 +103,10 @@ def test_two_projects_are_two_code_locations_of_one_workspace(make: Callable[[st
         )
     (tmp_path / "workspace.yaml").write_text("\n".join(workspace) + "\n")
     run = "from dagster._cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", run, "definitions", "validate", "-w", "workspace.yaml"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    done = run_forked("-c", run, "definitions", "validate", "-w", "workspace.yaml", folder=tmp_path, merged=True)
+    assert done.code == 0, done.out[-4000:]
     for name in ("kiosk", "depot"):
-        assert f"Validation successful for code location {name}" in done.stderr + done.stdout
+        assert f"Validation successful for code location {name}" in done.out
 
 
 def test_a_module_that_is_broken_is_logged_and_the_others_are_loaded(
@@ -125,15 +120,10 @@ def test_a_module_that_is_broken_is_logged_and_the_others_are_loaded(
     assert "kiosk.broken cannot be loaded: line 1: ModuleNotFoundError: No module named 'no_such_module'" in caplog.text
 
 
-def test_dagsters_own_command_accepts_and_lists_this_repository(tmp_path: Path) -> None:
+def test_dagsters_own_command_lists_this_repository(tmp_path: Path) -> None:
+    dg_main = "from dagster_dg_cli.cli import main; main()"
     environment = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
-    command = [str(Path(sys.executable).with_name("dg"))]
-
-    def dg_says(*arguments: str) -> str:
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        return done.stdout
-
-    assert "All definitions loaded successfully." in dg_says("check", "defs")
-    listed = json.loads(dg_says("list", "defs", "--json"))
+    done = run_forked("-c", dg_main, "list", "defs", "--json", environment=environment, imports=["dagster_dg_cli.cli"])
+    assert done.code == 0, done.out[-2000:] + done.err[-2000:]
+    listed = json.loads(done.out)
     assert {"raw/tickets", "predictions/router"} <= {item["asset_key"] for item in listed["assets"]}

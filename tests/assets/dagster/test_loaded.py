@@ -1,8 +1,6 @@
 """The sensor, `assay status` and `assay doctor` say when the declarations that run are not those on disk."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -24,6 +22,7 @@ from assay.assets.dagster.to_dagster import build_asset
 from assay.assets.project import active_project
 from assay.errors import AssayError
 from tests.assets.dagster.test_attention import Daemon
+from tests.forked import run_forked
 
 
 @pytest.fixture
@@ -96,7 +95,7 @@ def test_declarations_of_a_code_location_that_has_ended_do_not_run(shop: Any, st
 def ended_process() -> str:
     """One that has ended."""
     command = "from assay.assets.dagster.run_recovery import process_tag; print(process_tag())"
-    return subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stdout.strip()
+    return run_forked("-c", command).out.strip()
 
 
 def test_modules_that_could_not_be_loaded_are_noted(new_shop: Any) -> None:

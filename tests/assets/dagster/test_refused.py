@@ -11,7 +11,6 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assay.assets.dagster.materialize import materialize
 from assay.features.tables.digest import content_digest
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -134,12 +133,12 @@ def files_by_day(shop: Any) -> Mapping[tuple[str, str | None], tuple[str, ...]]:
 def test_a_correction_heals_exactly_the_days_that_it_concerns(shop: Any, how: str) -> None:
     shop.drop(4, b"")
     shop.drop(5, shop.csv(5, 1.0))
-    assert len(shop.materialize().failed) == 1
+    assert len(shop.run().failed) == 1
     incomplete = shop.frame("features/spending").filter(partition_key=shop.day(5))
     before, untouched = {name: shop.version(name) for name in shop.env.lake.tables()}, files_by_day(shop)
 
     shop.drop(4, shop.csv(4, 100.0, 200.0), "a.r1.csv" if how == "revision" else "a.csv")
-    summary = shop.materialize()
+    summary = shop.run()
     assert not summary.failed
     assert [(result.unit.partition, len(result.new_versions)) for result in summary.results] == [
         (shop.day(4), 5),
@@ -181,14 +180,12 @@ def contents(shop: Any) -> dict[str, str]:
 
 def test_a_refused_batch_is_run_again_only_when_it_is_chosen_or_forced_and_changes_nothing(shop: Any) -> None:
     shop.drop(4, b"")
-    shop.materialize()
+    shop.run()
     before = shop.files()
-    assert shop.due() == shop.materialize().results == []
-    chosen = materialize(
-        shop.steps, shop.env, shop.instance, chosen=lambda rhythm: rhythm.chosen(shop.day(3), shop.day(4))
-    )
+    assert shop.due() == shop.run().results == []
+    chosen = shop.run(chosen=lambda rhythm: rhythm.chosen(shop.day(3), shop.day(4)))
     assert [(result.unit.partition, result.success) for result in chosen.results] == [(shop.day(4), False)]
-    assert [result.success for result in shop.materialize(force=True).results] == [True, True, True, False]
+    assert [result.success for result in shop.run(force=True).results] == [True, True, True, False]
     assert shop.files() == before
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from assay.diagnosis import diagnose
 from assay.errors import PanicError, panics_as_errors
 from assay.store import open_store
 from assay.web import create_router
+from tests.forked import Ended, run_forked
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -243,20 +245,16 @@ def test_two_commands_at_once_do_nothing_twice(shop: Any, tmp_path: Path) -> Non
     """As a sensor's run beside the command, or a backfill beside either: each in a process and a Dagster instance of its own."""
     for number in (4, 5):
         shop.drop(number, shop.csv(number, 10.0, 20.0))
-    command = [str(Path(sys.executable).with_name("assay")), "materialize", "--json"]
     path = {"PYTHONPATH": f"{ROOT}:{shop.home.parent / 'project'}"}
-    both = [
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **path, "DAGSTER_HOME": str(tmp_path / name)},
-        )
-        for name in ("one", "other")
-    ]
-    said = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+
+    def command(name: str) -> Ended:
+        own = {**os.environ, **path, "DAGSTER_HOME": str(tmp_path / name)}
+        return run_forked("assay", "materialize", "--json", environment=own)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(command, ("one", "other")))
+    said = [ended.out for ended in both]
+    assert [ended.code for ended in both] == [0, 0], both
     made = [version for text in said for run in json.loads(text)["runs"] for version in run["new_versions"]]
     assert len(made) == len(set(made)) == 2 * 5, "each of five tables has one new version for each of two days"
     assert shop.frame("clean/orders").group_by("order_id").len()["len"].max() == 1

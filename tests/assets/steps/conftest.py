@@ -229,14 +229,16 @@ def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Airline]:
 
 
 @pytest.fixture(scope="session")
-def six_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def six_days(made_once: Callable[..., Path]) -> Path:
     """The home of an airline whose six days are delivered and computed: made once, to be copied."""
-    folder = tmp_path_factory.mktemp("airline")
-    with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
-        for number in range(1, 7):
-            made.deliver(number)
-        made.run()
-    return folder / "var"
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch, opened(folder, patch) as made:
+            for number in range(1, 7):
+                made.deliver(number)
+            made.run()
+
+    return made_once("six-days", make) / "var"
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,6 +24,7 @@ from assay.features.tables.lake import TableState
 from assay.features.tables.partitioning import Partitioning
 from assay.store import open_store
 from tests.conftest import SOAK
+from tests.forked import run_forked
 
 
 def source_of(mode: str, *, timed: bool = True) -> Source:
@@ -324,19 +323,31 @@ Lake(sys.argv[1], source_of("none"), new=False).plan()
 """
 
 
-@pytest.mark.parametrize("commits", range(1, 9))
-def test_a_run_that_is_killed_after_any_of_its_commits_changes_nothing_of_the_end(tmp_path: Path, commits: int) -> None:
-    """The late day has three keys: one that is held, one that is contested already, and one that is corrected away."""
-    lake = Lake(tmp_path, source_of("none"))
-    delivered = {(1, "a"): sold(1, 1, 1, 1), (2, "a"): sold(1, 2), (3, "a"): [*sold(1, 3), *sold(3, 1, 1)]}
-    for (number, name), rows in delivered.items():
+@pytest.fixture(scope="module")
+def two_days_late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with a first day corrected and a fourth delivered, neither of which is judged yet: made once, to be copied."""
+    lake = Lake(tmp_path_factory.mktemp("late"), source_of("none"))
+    for (number, name), rows in BEFORE.items():
         lake.deliver(number, name, rows)
     lake.plan()
-    delivered[1, "a"], delivered[4, "a"] = sold(1, 1, 1, first=2), [*sold(1, 4, 4, first=2), *sold(3, 4)]
-    for number in (1, 4):
-        lake.deliver(number, "a", delivered[number, "a"])
-    code = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(commits)], check=False).returncode
-    assert code == -signal.SIGKILL
+    for (number, name), rows in LATE.items():
+        lake.deliver(number, name, rows)
+    return lake.store.settings.home
+
+
+BEFORE = {(1, "a"): sold(1, 1, 1, 1), (2, "a"): sold(1, 2), (3, "a"): [*sold(1, 3), *sold(3, 1, 1)]}
+LATE = {(1, "a"): sold(1, 1, 1, first=2), (4, "a"): [*sold(1, 4, 4, first=2), *sold(3, 4)]}
+
+
+@pytest.mark.parametrize("commits", range(1, 9))
+def test_a_run_that_is_killed_after_any_of_its_commits_changes_nothing_of_the_end(
+    two_days_late: Path, tmp_path: Path, commits: int
+) -> None:
+    """The late day has three keys: one that is held, one that is contested already, and one that is corrected away."""
+    shutil.copytree(two_days_late, tmp_path, dirs_exist_ok=True)
+    lake = Lake(tmp_path, source_of("none"), new=False)
+    killed = run_forked("-c", KILLED, str(tmp_path), str(commits), imports=("hypothesis", "pytest"))
+    assert killed.code == -signal.SIGKILL, killed.err
     lake.plan()
-    assert lake.state() == model(delivered, "none", timed=True)
+    assert lake.state() == model({**BEFORE, **LATE}, "none", timed=True)
     assert lake.plan() == 0

@@ -17,6 +17,7 @@ from assay.assets.steps.step import Resources, execute, stale
 from assay.features import Entity, FeatureView, Partitioning, RowsRead, Serving, as_of_join, load_training_set
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from assay.features.views.sql import Sql as Query
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.settings import Settings
 from assay.store import Store
@@ -72,6 +73,7 @@ class Sql:
 VIEW = FeatureView(
     "spending", Entity("customer", ["customer_id"]), "at", computed_by=Sql("clean/orders", QUERY), max_age="2d"
 )
+DAILY = Partitioning.daily(date(2026, 3, 1))
 FEATURES = ["spending:total", "countries:region"]
 
 
@@ -88,7 +90,7 @@ def orders(day: int, *rows: tuple[str, int]) -> pl.DataFrame:
 def store(tmp_path: Path) -> Store:
     store = Store(Settings(home=tmp_path))
     env = Resources(store.settings, store.lake, NullRecorder())
-    step = view_step(VIEW, Partitioning.daily(date(2026, 3, 1)))
+    step = view_step(VIEW, DAILY)
     for day, rows in enumerate([[("C1", 1)], [("C1", 10), ("C2", 5)], [("C1", 100)]], 1):
         partition = f"2026-03-{day:02d}"
         with transaction(store.lake, NullRecorder(), Work("clean/orders", partition)) as tx:
@@ -157,3 +159,22 @@ def test_its_predictions_are_traced_verified_and_followed_to_delivered_rows(stor
         ("orders-2.csv", 1, "customer_id within 2 days before 2026-03-04 00:00 (spending)"),
         ("orders-3.csv", 1, "customer_id within 2 days before 2026-03-04 00:00 (spending)"),
     ]
+
+
+def test_a_view_by_a_query_is_filled_joined_and_followed_as_others(store: Store) -> None:
+    query = "select customer_id, sum(amount) as total from clean.orders group by customer_id"
+    by_query = Query(query, windows={"clean/orders": ("created_at", "2d")}, texts={"total": ("What was spent.", "EUR")})
+    view = FeatureView("spent", Entity("customer", ["customer_id"]), "at", computed_by=by_query, max_age="2d")
+    step, env = view_step(view, DAILY), Resources(store.settings, store.lake, NullRecorder())
+    for partition in ("2026-03-01", "2026-03-02", "2026-03-03"):
+        assert {check.name for check in execute(step, env, partition).done.checks} == {WINDOW}
+        assert not stale(step, env, partition)
+    assert step.columns["features/spent"]["total"].tags == {"unit": "EUR"}
+    asked = spine(4, ("C1", "FR"), ("C2", "XX"), ("C3", "DE"))
+    joined = as_of_join(asked, [*FEATURES, "spent:total as spent"], lake=store)
+    assert joined["spent"].equals(joined["total"].alias("spent"))
+    commit = store.lake.table("features/spent").at().commits[-1]
+    assert commit.column_lineage is not None
+    assert commit.column_lineage["total"]["direct"] == [["clean/orders", "amount"]]
+    info = store.feature("spent:total")
+    assert (info.kind, info.description, info.reads) == ("query", "What was spent.", ("clean/orders.amount",))

@@ -269,6 +269,7 @@ def test_predictions_wait_for_the_model_and_for_the_features_of_their_day(airlin
     [
         ({"outputs": []}, "needs outputs"),
         ({"outputs": "late"}, "needs outputs"),
+        ({"outputs": ["late", "confidence"]}, "output 'confidence' has another role: it says how sure the model is"),
         ({"load": None}, "save and load belong together"),
         ({"format": "pickle"}, "no format 'pickle'.*Never pickle"),
         ({"held_back": 1.5}, "held_back is a share"),

@@ -62,8 +62,8 @@ def test_personal_values_are_masked_with_and_without_a_contract() -> None:
     by_form = {cell.column: cell for cell in suggest(table()).cells}
     assert by_form["mail"].value == "‹email›"
     by_contract = {cell.column: cell for cell in suggest(table(), People).cells}
-    assert by_contract["town"].value == "‹text: 6 characters, 1 words›"
-    assert by_contract["town"].expected == "‹text: 6 characters, 1 words›"
+    assert by_contract["town"].value == "‹text: 6 characters, 1 word›"
+    assert by_contract["town"].expected == "‹text: 6 characters, 1 word›"
     assert by_contract["town"].key == {"id": "K007"}
     shown = {cell.column: cell for cell in suggest(table(), People, unmask=True).cells}
     assert (shown["town"].value, shown["mail"].value) == ("Mobxle", "n/a")

@@ -1,6 +1,7 @@
 """Masks show that a value is there, never what it is."""
 
 import re
+from datetime import date
 
 import polars as pl
 import pytest
@@ -56,9 +57,17 @@ def test_mask_shows_no_personal_value() -> None:
             "city": "Berlin",
             "at": "2026-09-01T00:00:00Z",
             "_row_number": 3,
-            "_line": "‹text: 7 characters, 1 words›",
-            "unknown": "‹text: 4 characters, 1 words›",
+            "_line": "‹text: 7 characters, 1 word›",
+            "unknown": "‹text: 4 characters, 1 word›",
         }
+    ]
+
+
+def test_of_what_is_no_text_its_kind_is_shown_and_not_how_long_it_is() -> None:
+    values = {"number": 1234567, "share": 0.5, "yes": True, "day": date(2026, 9, 1), "list": [1, 2], "none": None}
+    shown = {"number": "‹number›", "share": "‹number›", "yes": "‹yes or no›", "day": "‹time›", "list": "‹value›"}
+    assert mask(pl.DataFrame({name: [value] for name, value in values.items()}), None).to_dicts() == [
+        shown | {"none": None}
     ]
 
 

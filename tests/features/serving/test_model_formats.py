@@ -17,6 +17,7 @@ import pytest
 
 from assay.errors import AssayError
 from assay.features.serving.model_formats import Artifact, from_artifact, to_artifact
+from tests.forked import run_forked
 
 X = np.random.default_rng(0).normal(size=(80, 3))
 Y = X[:, 0] > 0
@@ -56,8 +57,7 @@ def test_the_same_estimator_is_the_same_bytes_in_every_process() -> None:
     artifact = to_artifact(regression(), "models/x")
     assert to_artifact(regression(), "models/x") == artifact
     assert to_artifact(read(artifact), "models/x") == artifact, "also when it has been stored and read"
-    other = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == artifact.sha256
+    assert run_forked("-c", AGAIN).out.strip() == artifact.sha256
     changed = regression()
     changed[-1].coef_[0, 0] += 1e-9
     assert to_artifact(changed, "models/x").sha256 != artifact.sha256

@@ -1,5 +1,6 @@
 """Models in a notebook: logged by the store, they are versions like declared ones, and a trace leads through them."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -171,6 +173,26 @@ def test_a_changed_artefact_is_refused(store: Store) -> None:
     with pytest.raises(AssayError, match="models/delay 2: its bytes do not have the recorded SHA-256"):
         store.load_model("delay", "2", load=json.loads)
     assert logged.load(load=json.loads) == {"limit": 0.5}
+
+
+def test_a_model_that_another_tool_put_into_another_file_is_the_same_model(store: Store) -> None:
+    first, second = (store.log_model("delay", {"limit": limit}, training_set=None, **SAVE) for limit in (0.5, 0.7))
+    table = store.table("models/delay")
+    table.opened().optimize.compact()
+    assert store.load_model("delay", first.version, load=json.loads) == {"limit": 0.5}
+    assert store.load_model("delay", second.version, load=json.loads) == {"limit": 0.7}
+    # It is taken as what a run recorded, not as what the row says of itself.
+    rows = (
+        table.scan()
+        .collect()
+        .with_columns(
+            pl.lit(b'{"limit": 9}').alias("artifact"),
+            pl.lit(hashlib.sha256(b'{"limit": 9}').hexdigest()).alias("sha256"),
+        )
+    )
+    write_deltalake(table.at().table.uri, rows, mode="overwrite")
+    with pytest.raises(AssayError, match="models/delay 1 is refused: it lies in a file that another tool wrote"):
+        store.load_model("delay", first.version, load=json.loads)
 
 
 def test_what_is_recorded_must_be_json(store: Store) -> None:

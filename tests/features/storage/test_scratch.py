@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import assay
 from assay.assets.upkeep import keep_up
 from assay.diagnosis import diagnose
 from assay.features.storage.scratch import FOLDER, free_scratch, scratch
+from tests.forked import run_forked
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -32,8 +31,7 @@ def test_folders_are_apart_private_and_gone_afterwards_also_after_an_error(tmp_p
 
 
 def test_the_next_batch_deletes_what_a_killed_process_has_left(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert run_forked("-c", KILLED, str(tmp_path)).code == -signal.SIGKILL
     assert len(list((tmp_path / FOLDER).glob("*/rows/rows"))) == 1
     with scratch(tmp_path) as folder:
         assert list((tmp_path / FOLDER).iterdir()) == [folder.parent]
@@ -41,13 +39,13 @@ def test_the_next_batch_deletes_what_a_killed_process_has_left(tmp_path: Path) -
 
 def test_what_killed_processes_have_left_is_freed_on_request_and_nothing_else(tmp_path: Path) -> None:
     assert free_scratch(tmp_path) == (0, 0), "there may be no folder at all"
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    run_forked("-c", KILLED, str(tmp_path))
     begun, unlocked = tmp_path / FOLDER / "begun", tmp_path / FOLDER / "unlocked"
     begun.mkdir()  # at this moment: its process will lock it
     unlocked.mkdir()
     os.utime(unlocked, (0, 0))  # it was killed before it could
     with scratch(tmp_path) as folder:
-        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+        run_forked("-c", KILLED, str(tmp_path))
         os.utime(begun)
         assert free_scratch(tmp_path, do=False) == (1, len("personal"))
         assert free_scratch(tmp_path) == (1, len("personal"))
@@ -57,7 +55,7 @@ def test_what_killed_processes_have_left_is_freed_on_request_and_nothing_else(tm
 
 @pytest.mark.parametrize("who", ["doctor", "upkeep", "recover"])
 def test_whoever_looks_after_a_lake_frees_what_killed_processes_have_left(tmp_path: Path, who: str) -> None:
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    run_forked("-c", KILLED, str(tmp_path))
     store = assay.open(home=tmp_path)
     if who == "doctor":
         (symptom,) = [item for item in diagnose(store) if item.what == "scratch"]

@@ -2,10 +2,9 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from tests.forked import run_forked
 
 NAME = "raw/t"
 KEYS = ("a", "b", "c")
@@ -248,9 +248,8 @@ def test_processes_that_carry_it_on_at_once_agree(lake: Lake) -> None:
         "from assay.features.storage.table_index import open_index;"
         f"i = open_index(open_lake(sys.argv[1]).storage, {NAME!r}); print(i.writers(i.latest))"
     )
-    run = [sys.executable, "-c", code, lake.storage.root]
-    started = [subprocess.Popen(run, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    found = {process.communicate(timeout=60)[0].strip() for process in started}
+    with ThreadPoolExecutor(3) as pool:
+        found = set(pool.map(lambda _: run_forked("-c", code, lake.storage.root).out.strip(), range(3)))
     index = open_index(lake.storage, NAME)
     assert index is not None and found == {str(index.writers(index.latest))}
     check(lake)

@@ -1,5 +1,8 @@
-"""The torch dataset: every row once, whoever reads it and whoever is killed in between; the same order everywhere."""
+"""The torch dataset: every row once, whoever reads it and whoever is killed in between; the same order everywhere.
 
+Torch is imported by the tests: a worker of pytest that has none of them need not wait for it."""
+
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
 import assay.features.training.order as order
 from assay.errors import AssayError
@@ -56,6 +57,8 @@ def keys(loaded: Any) -> list[int]:
 
 
 def test_a_batch_is_a_matrix_and_its_labels(numbers: TrainingSetVersion) -> None:
+    import torch
+
     rows = numbers.torch(label="bought", batch_size=100)
     assert rows.names == ["n", "v[0]", "v[1]"]
     (features, label), *_ = rows
@@ -125,10 +128,18 @@ def test_every_row_comes_once_over_kills(
     assert sorted(seen) == list(range(ROWS))
 
 
+def workers() -> dict[str, Any]:
+    """Two. Torch is imported once for both; in a soak each begins as the loader starts it without being asked, and imports it."""
+    if os.environ.get("SOAK"):
+        return {"num_workers": 2}
+    multiprocessing.set_forkserver_preload(["torch", "polars"])
+    return {"num_workers": 2, "multiprocessing_context": "forkserver"}
+
+
 def test_workers_read_each_row_once_and_are_killed(numbers: TrainingSetVersion) -> None:
     rows = numbers.torch(columns=["k"], label="bought", batch_size=50, shuffle_seed=4)
     seen: list[int] = []
-    for count, batch in enumerate(rows.loader(num_workers=2)):
+    for count, batch in enumerate(rows.loader(**workers())):
         seen += keys([batch])
         if count == 6:
             break
@@ -142,6 +153,8 @@ def test_workers_read_each_row_once_and_are_killed(numbers: TrainingSetVersion) 
 
 
 def test_a_plain_data_loader_reads_each_row_once(numbers: TrainingSetVersion) -> None:
+    from torch.utils.data import DataLoader
+
     rows = numbers.torch(columns=["k"], batch_size=64, shuffle_seed=4)
     assert sorted(keys(DataLoader(rows, batch_size=None))) == list(range(ROWS))
     with pytest.raises(AssayError, match="multiprocessing_context='spawn'"):
@@ -151,6 +164,8 @@ def test_a_plain_data_loader_reads_each_row_once(numbers: TrainingSetVersion) ->
 @pytest.mark.skipif(not os.environ.get("SOAK"), reason="SOAK=1: starts six processes that import torch")
 @pytest.mark.parametrize("workers", [2, 4])
 def test_workers_of_a_plain_data_loader_read_each_row_once(numbers: TrainingSetVersion, workers: int) -> None:
+    from torch.utils.data import DataLoader
+
     rows = numbers.torch(columns=["k"], batch_size=64, shuffle_seed=4)
     loader = DataLoader(rows, batch_size=None, num_workers=workers, multiprocessing_context="spawn")
     assert sorted(keys(loader)) == list(range(ROWS))

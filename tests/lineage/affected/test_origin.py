@@ -22,6 +22,13 @@ REFUSED = [
     "abs(" * 1000 + "amount" + ")" * 1000 + " > 1",
     "'" + "+" * 200 + "' = name AND " + "amount > 1 AND " * 200 + "TRUE",
     "x" * 100_001,
+    "LPAD(name, 1000000000, 'x') = 'a'",
+    "amount > 1 OR LENGTH(RPAD(name, 1000000000)) > 3",
+    "REPLACE(REPLACE(name, 'a', name), 'a', name) = 'a'",
+    "CASE WHEN REGEXP_REPLACE(name, 'a', 'aaaa') = 'a' THEN TRUE ELSE FALSE END",
+    "CONCAT(" + ", ".join(["name"] * 1000) + ") = 'a'",
+    "CONCAT_WS('-', name, name) IN ('a', 'b')",
+    f"STRFTIME(at, '{'%A' * 1000}') = 'a'",
 ]
 
 
@@ -49,6 +56,9 @@ def test_a_condition_over_other_rows_or_without_end_is_refused(condition: str) -
         "name = 'a+b-c*d (x) = y' OR name LIKE '%x%' OR amount IS NULL",
         "amount BETWEEN 1 AND 3 OR NOT (amount::int > 1)",
         "CASE WHEN amount > 1 THEN TRUE ELSE FALSE END",
+        "LOWER(TRIM(name)) LIKE 'a_c%' OR LEFT(name, 2) = 'x' OR LENGTH(name) > 3 OR name || channel = 'ab'",
+        "SUBSTR(name, 1, 2) = 'x' OR STARTS_WITH(UPPER(name), 'A') OR SPLIT_PART(name, '-', 1) = 'x' OR name ~ '^a+$'",
+        "STRFTIME(at, '%Y-%m') = '2026-09' OR at > '2026-09-01' OR YEAR(at) = 2026 OR COALESCE(name, 'x') = 'x'",
     ],
 )
 def test_a_condition_over_one_row_is_taken(condition: str) -> None:

@@ -1,7 +1,9 @@
 """Nobody who only reaches the service can speak for the lake's own tables, runs and jobs."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -95,6 +97,18 @@ def test_what_only_the_lakes_own_runs_can_say_is_refused(
         assert (status, why in error) == (403, True), error
     assert [item.sha256 for item in any_store.events()] == before
     assert [hit.version for hit in search_all(any_store, "clean parcels").hits if hit.kind == "dataset"] == [""]
+
+
+def test_it_does_not_depend_on_the_index_which_is_a_cache(
+    client: TestClient, any_store: LineageStore, lake: Lake
+) -> None:
+    own = recorded(any_store)["outputs"][0]["facets"]["assay_snapshot"] | {"commit_sha256": "0" * 64}
+    elsewhere = {"namespace": "s3://x", "name": "y", "facets": {"assay_snapshot": own}}
+    before = any_store.commits_of({own["table_id"]: [own["version"]]})
+    shutil.rmtree(Path(lake.storage.root, "_index"))
+    status, error = post(client, foreign(inputs=[elsewhere]))
+    assert (status, "names a commit of clean/parcels" in error) == (403, True)
+    assert any_store.commits_of({own["table_id"]: [own["version"]]}) == before
 
 
 def test_others_read_its_tables_and_speak_for_themselves(

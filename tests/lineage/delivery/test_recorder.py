@@ -22,6 +22,7 @@ from assay.features.tables.transaction import run, transaction
 from assay.lineage.delivery.recorder import SPOOL, EventRecorder
 from assay.lineage.delivery.spool import Spool
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
+from tests.forked import run_forked
 
 Official = Callable[[Mapping[str, Any]], list[str]]
 NOW = timedelta(0)
@@ -260,8 +261,7 @@ def test_a_process_killed_between_commit_and_event_is_recovered(
     lake: Lake, tmp_path: Path, store: LineageStore, recorder: EventRecorder
 ) -> None:
     run_id = str(uuid.uuid4())
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), run_id], check=False, timeout=60)
-    assert killed.returncode == -signal.SIGKILL
+    assert run_forked("-c", KILLED, str(tmp_path), run_id).code == -signal.SIGKILL
     assert kinds(store) == ["START"]
     assert recorder.recover(open_lake(tmp_path / "lake"), quiet=NOW) == [run_id]
     assert kinds(store) == ["START", "COMPLETE"]

@@ -3,8 +3,6 @@
 import io
 import json
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,6 +22,7 @@ from assay.lineage.events import events
 from assay.lineage.events.process import Process, this_process
 from assay.lineage.events.serialize import to_bytes
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
+from tests.forked import run_forked
 
 Official = Callable[[Mapping[str, Any]], list[str]]
 NOW = timedelta(0)
@@ -79,8 +78,7 @@ def test_a_run_killed_before_its_first_commit_is_aborted_once(
     if this_process() is None:
         pytest.skip("this system does not tell which process is which")
     run_id = str(uuid.uuid4())
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), run_id], check=False, timeout=60)
-    assert killed.returncode == -signal.SIGKILL
+    assert run_forked("-c", KILLED, str(tmp_path), run_id).code == -signal.SIGKILL
     assert recorder.recover(lake) == []  # it is not long ago
     assert recorder.recover(lake, quiet=NOW) == [run_id]
     started, aborted = [item.data for item in store.events()]

@@ -283,6 +283,12 @@ def test_edges_mean_what_was_declared(declared: dict[str, Any]) -> None:
 # -- runs and jobs -----------------------------------------------------------------------------------------------------
 
 
+def test_the_last_day_that_can_be_written_ends_with_time() -> None:
+    facets = event_of(events.finished(done(Work("clean/tickets", "9999-12-31")), "prod"))["run"]["facets"]
+    assert facets["nominalTime"]["nominalStartTime"] == "9999-12-31T00:00:00.000000Z"
+    assert facets["nominalTime"]["nominalEndTime"] == "9999-12-31T23:59:59.999999Z"
+
+
 def test_what_surrounds_a_run() -> None:
     run = Run(run_id(DAGSTER_RUN, "clean", "2026-09-01", T0), T0, DAGSTER_RUN, "daily")
     work = Work("clean/tickets", "2026-09-01", "c0de", run, {}, "Rows that hold.", "team:support", "assets/x.py:12")

@@ -53,6 +53,23 @@ def other_statistics(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.when(_ADD.field("path") == newest).then(lie).otherwise("add").alias("add"))
 
 
+def typed(field: str, of_newest: pl.Expr) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """The newest file also has this in columns of their own types, as other writers' checkpoints do."""
+
+    def change(rows: pl.DataFrame) -> pl.DataFrame:
+        newest = _ADD.field("path") == rows.select(_ADD.field("path").max()).item()
+        more = pl.when(_ADD.field("path").is_not_null()).then(
+            _ADD.with_fields(pl.when(newest).then(of_newest).alias(field))
+        )
+        return rows.with_columns(more.alias("add"))
+
+    return change
+
+
+ROWS = _ADD.field("stats").str.json_path_match("$.numRecords").cast(pl.Int64)
+DAY = pl.lit("2026-03-05").alias("partition_key")
+
+
 def without_column(column: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
     def change(rows: pl.DataFrame) -> pl.DataFrame:
         schema = json.loads(rows.select(_ABOUT.field("schemaString").drop_nulls()).item())
@@ -119,6 +136,28 @@ CASES = [
         "broken",
         name(CLEAN, 4),
         "readers pass its rows over",
+        also=last(CLEAN),
+    ),
+    Case(
+        "typed statistics",
+        changed(CLEAN, 4, typed("stats_parsed", pl.struct(ROWS.alias("numRecords")))),
+        "verified",
+        why="they say what the commits say",
+    ),
+    Case(
+        "other typed statistics of what was read",
+        changed(CLEAN, 4, typed("stats_parsed", pl.struct((ROWS - 1).alias("numRecords")))),
+        "broken",
+        name(CLEAN, 4),
+        "readers pass its rows over",
+        also=last(CLEAN),
+    ),
+    Case(
+        "another typed partition of what was read",
+        changed(CLEAN, 4, typed("partitionValues_parsed", pl.struct(DAY))),
+        "broken",
+        name(CLEAN, 4),
+        "readers look for its rows in another partition",
         also=last(CLEAN),
     ),
     Case(

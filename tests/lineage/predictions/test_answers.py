@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from assay.features.storage import merkle
 from assay.features.tables.lake import open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from assay.lineage.predictions import merkle
 from assay.lineage.predictions.answers import answer_columns, answer_leaves
 from assay.lineage.predictions.prediction_log import stage_predictions
 from tests.lineage.conftest import day, midnight

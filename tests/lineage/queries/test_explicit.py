@@ -104,6 +104,8 @@ def test_a_column_that_is_not_covered_leaves_it_open() -> None:
     covered = table("A", columnLineage=columns("a"), schema={"fields": [{"name": "x"}]})
     assert explicit_sources(covered) == [{"namespace": "s3://shop", "name": "a", "field": "y"}]
     assert explicit_sources(table("A", columnLineage=columns("a"), schema={"fields": [{"name": "z"}]})) is None
+    for name in (["x"], {"x": 1}, None, 7):  # no column's name
+        assert explicit_sources(table("A", columnLineage=columns("a"), schema={"fields": [{"name": name}]})) is None
     assert explicit_sources(table("A", lineage={"inputs": []})) == []
 
 

@@ -1,21 +1,27 @@
 """Traces lead to the right files by the right versions: against an oracle over random lakes, and on a small desk."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import product
 from typing import Any
 
+import polars as pl
 import pytest
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit, SourceFile
-from assay.features.tables.lake import open_lake
+from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.log_replay import replay_log
-from assay.features.tables.run_record import CheckResult
+from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.table_log import read_log
+from assay.features.tables.transaction import transaction
+from assay.lineage.predictions.prediction_log import log_predictions
+from assay.lineage.tracing.features_seen import equal
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.lineage.tracing.trace import _file_line, trace
 from assay.lineage.tracing.trace_node import Node
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def files_of(tree: dict[str, Any]) -> set[str]:
@@ -186,6 +192,50 @@ def test_the_rows_behind_a_prediction(desk: Any) -> None:
         if item["table"] == "clean/tickets":
             line = desk.delivered[item["sha256"]].read_text().splitlines()[item["row_number"] - 1]
             assert line.split(",")[1] == "c1"
+
+
+def test_rows_are_found_by_keys_that_are_of_another_type_there(lake: Lake) -> None:
+    link = {"_source_file": "parcels.csv", "_source_sha256": "0" * 64}
+    held = pl.DataFrame({"parcel": ["1", "03", "x", None], "sent": ["2026-03-01"] * 4, "_row_number": [1, 2, 3, 4]})
+    clean = pl.DataFrame({"parcel": [1, 3], "sent": [date(2026, 3, 1)] * 2, "_row_number": [5, 6]})
+    for table, rows in (("quarantine/parcels", held), ("clean/parcels", clean)):
+        with transaction(lake, NullRecorder(), Work(table, "a")) as tx:
+            if table == "clean/parcels":
+                tx.read("quarantine/parcels", lookup=True)
+            tx.write(table, rows.with_columns(pl.lit(value).alias(name) for name, value in link.items()))
+    for parcel, expected in ((1, [5, 1]), (3, [6, 2])):
+        asked = pl.DataFrame({"parcel": [parcel], "sent": [date(2026, 3, 1)], "event_time": [AT], "late": [True]})
+        (made,) = log_predictions(
+            lake,
+            NullRecorder(),
+            model="late",
+            model_version="1",
+            frame=asked,
+            inputs=[lake.table("clean/parcels").at().snapshot],
+            keys=["parcel", "sent"],
+        )
+        assert [row.row_number for row in source_rows(lake, trace(lake, made))] == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "expected"),
+    [
+        (2, pl.Series(["2", "2.5", "b", None]), [True, False, False, False]),
+        (2.5, pl.Series(["2", "2.50", "b", None]), [False, True, False, False]),
+        ("2", pl.Series([2, 3, None]), [True, False, False]),
+        (2, pl.Series([2.0, 2.5]), [True, False]),
+        (date(2026, 3, 1), pl.Series(["2026-03-01", "1 March"]), [True, False]),
+        ("2026-03-01", pl.Series([date(2026, 3, 1)]), [True]),
+        (AT, pl.Series([AT.replace(tzinfo=None)]), [False]),
+        ("a", pl.Series(["a", "b"], dtype=pl.Enum(["a", "b"])), [True, False]),
+        (b"a", pl.Series(["a"]), [True]),
+        (True, pl.Series(["true", "1"]), [True, False]),
+    ],
+)
+def test_keys_are_compared_whatever_their_types(value: Any, column: pl.Series, expected: list[bool]) -> None:
+    rows = pl.DataFrame({"key": column})
+    found = rows.select(equal({"key": value}, ["key"], rows.schema)).to_series()
+    assert found.fill_null(False).to_list() == expected
 
 
 def test_unknown_and_malformed_ids(desk: Any, tmp_path: Any) -> None:

@@ -153,3 +153,9 @@ def test_a_trace_names_owners_and_counts_the_rows(assay: Any) -> None:
         return {node["owner"]}.union(*map(owners, node["inputs"]))
 
     assert owners(answer["root"]) == {"", "payments"}
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_refused_before_the_work(assay: Any, tmp_path: Path) -> None:
+    for option in ("--letter", "--export"):
+        code, _, complaint = assay("why", "0" * 8, option, str(tmp_path / "none" / "answer"))
+        assert (code, "there is no folder" in complaint) == (2, True)

@@ -104,10 +104,10 @@ def test_around_a_table_is_what_it_is_made_from_and_leads_to(lake: Lake, store: 
     assert {name.rpartition(":")[2] for name in page.cards} == {"raw/a", "clean/a", "features/a", "clean/b"}
     assert [classes for *ends, classes in page.lines if ends[0].endswith("clean/b")] == [{"dashed"}]
     assert "owner the owner" in page.cards["dataset:assay:clean/a"]
-    assert "of profiles and decisions" not in page.text
+    assert "of profiles, partials and decisions" not in page.text
     whole = read(client, "/pipeline")
     assert len(whole.cards) == 6
-    assert "+1 of profiles and decisions" in whole.text
+    assert "+1 of profiles, partials and decisions" in whole.text
     assert "dataset:assay:profiles/a" in read(client, "/pipeline?table=raw/a&every=1").cards
 
 

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from assay.errors import AssayError
-from assay.lineage.columns.sql import sql_lineage
+from assay.features.views.sql_lineage import sql_lineage
 
 QUERIES = 250 if os.environ.get("SOAK") else 50
 SCHEMA = {"clean/t": ["a", "b", "Foo"], "u": ["a", "d"]}

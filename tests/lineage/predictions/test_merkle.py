@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from assay.features.storage.merkle import inclusion, leaf, root, root_from
+from assay.lineage.predictions.merkle import inclusion, leaf, root, root_from
 from tests.conftest import SHARED
 
 VECTORS = SHARED / "merkle" / "inclusion"
