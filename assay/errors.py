@@ -8,12 +8,12 @@ class AssayError(Exception):
     """Something a user can act on. The message says what happened, where, and what to do next, never a cell value."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: ` Did you mean 'clean/tickets'?`, or nothing."""
+def nearest(name: str, known: Iterable[str], most: int = 1) -> str:
+    """The end of a message about an unknown name: ` Did you mean 'clean/tickets'?`, or nothing. At most so many are named."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    matches = get_close_matches(name, list(known), n=most)
+    return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""
 
 
 def known_names(names: Iterable[str]) -> str:

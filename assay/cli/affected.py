@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assay.lineage.affected.answer import AffectedPredictions
 
 SHOWN = 1_000  # predictions that are listed on screen
-_COLUMNS = ("prediction_id", "event_time", "keys", "answer", "owner", "affected", "through")
+_COLUMNS = ("prediction_id", "model", "event_time", "keys", "answer", "owner", "affected", "through")
 
 
 def show_affected(
@@ -61,9 +61,11 @@ def _shown(found: "AffectedPredictions", through_models: bool) -> "Iterator[pl.D
 
 
 def _print_list(batches: "Iterator[pl.DataFrame]") -> None:
+    from assay.lineage.affected.listed import named_model
+
     more, rows = 0, []
     for batch in batches:
-        shown = batch.head(max(0, SHOWN - len(rows))).select(_COLUMNS)
+        shown = batch.head(max(0, SHOWN - len(rows))).with_columns(named_model()).select(_COLUMNS)
         rows += shown.rows()
         more += batch.height - shown.height
     print_table(_COLUMNS, rows)

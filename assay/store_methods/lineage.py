@@ -178,16 +178,13 @@ class LineageMethods(StoreBase):
         """
         from assay.lineage.affected.answer import affected_predictions
         from assay.lineage.affected.origin import NotDelivered, Origin, digest_here
-        from assay.lineage.queries.other_readers import other_readers
         from assay.why.declared_now import owners_now
 
         owners = owners_now()
 
         def ask(file: str | None) -> "AffectedPredictions":
             origin = Origin(file, table, version, partition, column, rows)
-            found = affected_predictions(self.lake, origin, lookups=lookups, owners=owners)
-            found.others = other_readers(self.lineage_store, self.lake, found.reached)
-            return found
+            return affected_predictions(self.lake, origin, lookups=lookups, owners=owners, store=self.lineage_store)
 
         try:
             return ask(file)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version
 from typing import Any
 
 from assay.assets.code_version import code_identity
@@ -20,10 +19,9 @@ from assay.assets.sources.file_hashes import FileHashes
 from assay.assets.steps.column_notes import ColumnNote
 from assay.assets.steps.hold import Earlier, Held, Hold, Takes
 from assay.assets.steps.plan_store import PlanStore
-from assay.assets.steps.watched import Watched, version_of
+from assay.assets.steps.watched import Watched, batch_digest, judged
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.commit_metadata import Commit
-from assay.features.storage.snapshot import Snapshot
 from assay.features.tables.delta_commit import Conflict
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
@@ -185,7 +183,7 @@ def execute(
     def body(tx: Transaction) -> Mapping[str, Any]:
         with panics_as_errors(step.outputs[0]):
             prepared = step.prepare(tx, replace(env, forced=force))
-            given.append(_judged(step, tx))
+            given.append(judged(tx, step.outputs, step.judged_by))
             if step.keep:
                 step.keep(tx, env, prepared)
             tx.audit()
@@ -210,9 +208,9 @@ def execute(
         if remembered and outage_of(problem) is None:
             # Of what libraries raise, the text may hold values.
             own = isinstance(problem, AssayError)
-            _remember(
-                step, env, work, {"given": ""}, str(problem) if own else f"{type(problem).__name__}: the run says more."
-            )
+            text = str(problem) if own else f"{type(problem).__name__}: the run says more."
+            made = {name: given[-1][name] for name in ("files", "read")} if given else {}
+            _remember(step, env, work, made | {"given": ""}, text)
         raise
     finally:
         env.hashes.save()
@@ -325,10 +323,14 @@ def _refused(step: Step, tx: Transaction, env: Resources, prepared: Any) -> Refu
     have changed, if that cannot matter to it."""
     key = tx.work.partition
     try:
-        refusal, given = find_refusal(env.lake, step.outputs[0], key), _given(step, tx)
+        refusal, given = find_refusal(env.lake, step.outputs[0], key), batch_digest(tx, step.outputs, step.judged_by)
         if refusal is None or refusal.given == given:
             return refusal
-        if step.watched is None or not refusal.batch or refusal.batch != _given(step, tx, lookups=False):
+        if (
+            step.watched is None
+            or not refusal.batch
+            or refusal.batch != batch_digest(tx, step.outputs, step.judged_by, lookups=False)
+        ):
             return None
         asked = (step.outputs[0], key, refusal.given, given)
         if asked not in _ALIKE:
@@ -403,35 +405,12 @@ def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -
             try:
                 with panics_as_errors(step.outputs[0]):
                     step.prepare(tx, replace(env, planning=True))
-                found[place_of(step, key)] = _given(step, tx)
+                found[place_of(step, key)] = batch_digest(tx, step.outputs, step.judged_by)
             except NotReady:
                 continue
             except Exception as problem:
                 found[place_of(step, key)] = _digest(step, problem)
     return found
-
-
-def _judged(step: Step, tx: Transaction) -> dict[str, Any]:
-    """What a refusal keeps of a batch and of what it was judged by."""
-    looked_up = {item.table: version_of(item) for item in _looked_up(step, tx)}
-    return {"given": _given(step, tx), "batch": _given(step, tx, lookups=False), "looked_up": looked_up}
-
-
-def _looked_up(step: Step, tx: Transaction) -> list[Snapshot]:
-    return [item.snapshot for item in tx.reads if item.lookup and item.snapshot.table not in step.outputs]
-
-
-def _given(step: Step, tx: Transaction, *, lookups: bool = True) -> str:
-    """What decides what becomes of a batch, as a digest: also what it is looked up in, such as the table of a foreign key. A
-    batch that was refused may be taken when that has changed; one that was taken stays as it is."""
-    others = {f"{table.table_id}@{table.version}" for table in _looked_up(step, tx)} if lookups else set[str]()
-    return hashlib.sha256(" ".join([tx.fingerprint, step.judged_by, _release(), *sorted(others)]).encode()).hexdigest()
-
-
-@functools.cache
-def _release() -> str:
-    """Of Assay: another one may read what this one does not."""
-    return version("assay")
 
 
 def _digest(step: Step, problem: Exception) -> str:

@@ -74,7 +74,16 @@ def online_get(
     known_at: KnownAt | Mapping[str, KnownAt] | None = None,
     skip_nulls: bool | Mapping[str, bool] | None = None,
 ) -> pl.DataFrame:
-    """The features valid at `at`. See `Online.get` and `served`."""
+    """The features valid at `at`. See `Online.get`.
+
+    Args:
+        lake: Where the tables are.
+        features: A view's name, references, or a training set.
+        keys: A frame, or a value or a list of values for each key column.
+        at: The moment, with a time zone.
+        known_at: As of `as_of_join`. Default: that of the training set; else `event`.
+        skip_nulls: Likewise.
+    """
     return served(lake, features, keys, at, known_at=known_at, skip_nulls=skip_nulls)[0]
 
 
@@ -87,16 +96,7 @@ def served(
     known_at: KnownAt | Mapping[str, KnownAt] | None = None,
     skip_nulls: bool | Mapping[str, bool] | None = None,
 ) -> tuple[pl.DataFrame, tuple[Mapping[str, Any], ...]]:
-    """The features valid at `at`, and per view the table, its version, and which `column` each of its `features` became.
-
-    Args:
-        lake: Where the tables are.
-        features: A view's name, references, or a training set.
-        keys: A frame, or a value or a list of values for each key column.
-        at: The moment, with a time zone.
-        known_at: As of `as_of_join`. Default: that of the training set; else `event`.
-        skip_nulls: Likewise.
-    """
+    """The same as `online_get`, and per view the table, its version, and which `column` each of its `features` became."""
     references, learnt = _asked(features)
     options = JoinOptions(
         learnt.known_at if known_at is None else known_at, learnt.skip_nulls if skip_nulls is None else skip_nulls

@@ -32,6 +32,8 @@ class Refusal:
         at: when.
         tables: all that would have been written together.
         batch: the digest without the tables that it was looked up in, and `looked_up` their versions then, by name.
+        files: the delivered files in it, path and SHA-256; `read` the versions of the tables that it was made from, by name.
+            Empty in refusals by earlier releases.
         run_id, parent_id: the run that refused it, and the orchestrator's run that this was a step of.
     """
 
@@ -45,6 +47,8 @@ class Refusal:
     parent_id: str = ""
     batch: str = ""
     looked_up: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[tuple[str, str], ...] = ()
+    read: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -55,7 +59,9 @@ class Refusal:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**{**data, "at": datetime.fromisoformat(data["at"]), "tables": tuple(data["tables"])})
+        files = tuple((path, sha256) for path, sha256 in data.get("files", ()))
+        read = {"at": datetime.fromisoformat(data["at"]), "tables": tuple(data["tables"]), "files": files}
+        return cls(**{**data, **read})
 
 
 def keep_refusal(lake: Lake, refusal: Refusal) -> None:

@@ -11,33 +11,22 @@ from typing import Any
 
 import polars as pl
 
-from assay.features.storage.commit_metadata import Commit
+from assay.errors import plural
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake
-from assay.features.views.timestamps import INSTANT
+from assay.lineage.affected.counted import only_set_aside, rows_once, tables_on_the_way
+from assay.lineage.affected.files import DESCRIBED, File, described, file_outlines, files_meant
+from assay.lineage.affected.listed import DIRECT, SCHEMA, listed
 from assay.lineage.affected.origin import Origin, selected
 from assay.lineage.affected.selection import Gone
 from assay.lineage.affected.walk import Walk
 from assay.lineage.commits.graph import CommitGraph, Version
 from assay.lineage.outline import Outline, Span, leaf, line
 from assay.lineage.predictions.find_prediction import ID
-from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
+from assay.lineage.queries.other_readers import OtherReader, other_readers
+from assay.lineage.store.lineage_store import LineageStore
+from assay.lineage.tracing.impact import named_models
 
-DIRECT, MODEL = "direct", "model"
-SCHEMA = pl.Schema(
-    {
-        ID: pl.String(),
-        "model": pl.String(),
-        "model_version": pl.String(),
-        EVENT_TIME: INSTANT,
-        "keys": pl.String(),
-        "answer": pl.String(),
-        "owner": pl.String(),
-        "affected": pl.String(),
-        "through": pl.String(),
-        "exact": pl.Boolean(),
-    }
-)
 Tick = Callable[[str, int, int], None]
 
 
@@ -54,13 +43,16 @@ class Count:
 @dataclass(eq=False)
 class AffectedPredictions:
     """What affected rows led to. `batches` reads the predictions; `counts`, `notes` and `reasons` are whole once it has ended,
-    which `read` sees to. `others`: jobs of other producers that read affected tables (`OtherReader`), as far as whoever asked
-    added them: what these make is not in the lake."""
+    which `read` sees to. `files`: what became of the delivered files that are asked about, the newest of `files_meant`. `others`:
+    jobs of other producers that read affected tables (`OtherReader`), where the index of runs was asked: what these make is not
+    in the lake."""
 
     origin: Origin
     walk: Walk = field(repr=False)
     owners: Mapping[str, str] = field(default_factory=dict, repr=False)
-    others: tuple[Any, ...] = ()
+    files: tuple[File, ...] = ()
+    files_meant: int = 0
+    others: tuple[OtherReader, ...] = ()
     counts: dict[str, Count] = field(default_factory=dict)
     _notes: dict[str, None] = field(default_factory=dict, repr=False)
     _is_read: bool = False
@@ -82,10 +74,8 @@ class AffectedPredictions:
 
     @cached_property
     def models(self) -> tuple[str, ...]:
-        """The versions of models that learnt from affected rows, as `router 3`."""
-        commits = self.walk.commits
-        versions = self.walk.of(Kind.MODELS)
-        return tuple(f"{own_name(item[0])} {name}" for item in versions for name in commits.models(item))
+        """The versions of models that learnt from affected rows, as `router@3`."""
+        return named_models(self.walk.commits, self.walk.of(Kind.MODELS))
 
     @cached_property
     def training_sets(self) -> tuple[str, ...]:
@@ -96,8 +86,7 @@ class AffectedPredictions:
     def through_models(self) -> int:
         """How many predictions were made by affected models, whether they took affected rows themselves or not."""
         made = [version for version in self.walk.predicted if self.walk.through_model(version)]
-        commits = self.walk.commits
-        return sum(commit.rows or 0 for version in made if (commit := commits.commit(version)) is not None)
+        return rows_once(self.walk.commits, made)
 
     def batches(self, *, through_models: bool = False, tick: Tick | None = None) -> Iterator[pl.DataFrame]:
         """The affected predictions with the columns of `SCHEMA`, some at a time, by table and version.
@@ -182,7 +171,7 @@ class AffectedPredictions:
             for table, answer in hits.items():
                 if answer.taken.any():
                     self._notes |= dict.fromkeys(sorted(tests.reasons(table, answer)))
-            yield _shown(taken, commit, owner)
+            yield listed(taken, commit, owner)
 
     def _owner(self, version: Version) -> str:
         """Who answers for the predictions: their owner, or else those of the contracts of what they were made from."""
@@ -197,6 +186,14 @@ class AffectedPredictions:
                 names |= {str(owner): None} if owner else {}
         return "; ".join(names)
 
+    @cached_property
+    def set_aside(self) -> tuple[str, ...]:
+        """In sentences, of which tables all affected rows were put into quarantine."""
+        return tuple(
+            f"All of them are in {table}: no row entered {Kind.CLEAN.table(own_name(table))}."
+            for table in only_set_aside(self.walk)
+        )
+
     @property
     def reached(self) -> set[str]:
         """The tables with affected rows, and those of the predictions that may have taken some."""
@@ -209,23 +206,9 @@ class AffectedPredictions:
         return sum(count.direct for count in self.counts.values())
 
     def tables(self) -> list[dict[str, Any]]:
-        """By table on the way: how many versions hold affected rows, and how many rows."""
-        found: dict[str, dict[str, Any]] = {}
-        for version, selection in sorted(self.walk.selections.items()):
-            commit = self.walk.commits.commit(version)
-            rows = selection.by.height if selection.by is not None else (commit.rows or 0 if commit else 0)
-            if version in self.walk.origin and selection.by is not None and not self.origin.rows:
-                rows = self._rows_of_files(commit)
-            item = found.setdefault(version[0], {"table": version[0], "versions": 0, "rows": 0, "exact": True})
-            item["versions"] += 1
-            item["rows"] += rows
-            item["exact"] = item["exact"] and not selection.notes
-        return list(found.values())
-
-    def _rows_of_files(self, commit: Commit | None) -> int:
-        by = self.walk.selections[commit.table, commit.version].by if commit is not None else None
-        digests = set(by["_source_sha256"]) if by is not None and "_source_sha256" in by.columns else set()
-        return sum(item.rows for item in commit.sources if item.sha256 in digests) if commit is not None else 0
+        """By table on the way: how many versions have affected rows (`in_use` of them still), and how many rows these are:
+        `rows` counts each once, `written` once for each version that wrote it."""
+        return tables_on_the_way(self.walk, of_files=self.origin.file is not None and self.origin.rows is None)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the list. Reads the predictions, if that has not been done."""
@@ -233,10 +216,14 @@ class AffectedPredictions:
             self.read()
         return {
             "origin": self.origin.to_dict(),
+            "about": self.origin.about,
+            "files": [file.to_dict() for file in self.files],
+            "files_meant": self.files_meant,
             "complete": self.complete,
             "truncated": list(self.reasons),
             "notes": list(self.notes),
             "tables": self.tables(),
+            "set_aside": list(self.set_aside),
             "training_sets": list(self.training_sets),
             "models": list(self.models),
             "predictions": {
@@ -251,43 +238,54 @@ class AffectedPredictions:
         """The same in words."""
         found = self.to_dict()
         verdict = "complete" if self.complete else f"truncated: {'; '.join(self.reasons)}"
-        inexact = sum(count.inexact for count in self.counts.values())
+        learnt = (("training sets", self.training_sets), ("models", self.models))
         below = [
-            leaf(Span(item["table"], "strong"), f"  {item['rows']:,} rows", Span(_versions(item), "dim"))
-            for item in found["tables"]
+            *(file_outlines(self.files, self.files_meant, self.origin.file) if self.origin.file else ()),
+            *(_table_line(item) for item in found["tables"]),
+            *(leaf(Span(text, "strong")) for text in self.set_aside),
+            *(leaf(f"{kind}: {', '.join(names)}") for kind, names in learnt if names),
+            *(leaf(Span(f"not exact: {note}", "warning")) for note in self.notes),
+            *(_model_line(name, count) for name, count in sorted(self.counts.items())),
+            *(leaf(Span(f"outside, not followed: {item}", "warning")) for item in self.others),
+            self._total(),
         ]
-        below += [
-            leaf(f"{kind}: {', '.join(names)}")
-            for kind, names in (("training sets", self.training_sets), ("models", self.models))
-            if names
-        ]
-        below += [leaf(Span(f"not exact: {note}", "warning")) for note in self.notes]
-        below += [
-            leaf(
-                Span(f"{name}: {count.direct:,} predictions", "strong"),
-                f", and {count.model:,} through the model" if count.model else "",
-            )
-            for name, count in sorted(self.counts.items())
-        ]
-        below += [leaf(Span(f"outside, not followed: {item}", "warning")) for item in self.others]
-        total = f"{self.direct:,} predictions took affected rows"
-        perhaps = f", {inexact:,} of them perhaps" if inexact else ""
-        below.append(leaf(Span(total, "strong"), perhaps))
         if self.through_models:
             below.append(leaf(Span(f"{self.through_models:,} predictions were made by affected models", "dim")))
-        return Outline((line(Span(f"impact of {self.origin}", "strong"), f" ({verdict})"),), tuple(below))
+        head = line(Span(f"impact of {self.origin}", "strong"), f" ({verdict})")
+        return Outline((head, line(Span(f"asked about: {self.origin.about}", "dim"))), tuple(below))
+
+    def _total(self) -> Outline:
+        if not self.walk.commits.lake.tables(Kind.PREDICTIONS.folder):
+            return leaf(Span("0 predictions: none are recorded in this lake", "strong"))
+        inexact = sum(count.inexact for count in self.counts.values())
+        perhaps = f", {inexact:,} of them perhaps" if inexact else ""
+        return leaf(Span(f"{plural(self.direct, 'prediction')} took affected rows", "strong"), perhaps)
 
     def __str__(self) -> str:
         return str(self.outline())
 
 
-def _versions(item: Mapping[str, Any]) -> str:
+def _table_line(item: Mapping[str, Any]) -> Outline:
     exact = "" if item["exact"] else ", perhaps fewer"
-    return f"{exact}  in {item['versions']} version{'s' if item['versions'] > 1 else ''}"
+    again = f", which wrote {item['written']:,}" if item["written"] > item["rows"] else ""
+    unused = item["versions"] - item["in_use"]
+    gone = f" ({unused} replaced since)" if unused else ""
+    where = f"{exact}  in {plural(item['versions'], 'version')}{again}{gone}"
+    return leaf(Span(item["table"], "strong"), f"  {plural(item['rows'], 'row')}", Span(where, "dim"))
+
+
+def _model_line(name: str, count: Count) -> Outline:
+    through = f", and {count.model:,} through the model" if count.model else ""
+    return leaf(Span(f"{name}: {plural(count.direct, 'prediction')}", "strong"), through)
 
 
 def affected_predictions(
-    lake: Lake, origin: Origin, *, lookups: bool = False, owners: Mapping[str, str] | None = None
+    lake: Lake,
+    origin: Origin,
+    *,
+    lookups: bool = False,
+    owners: Mapping[str, str] | None = None,
+    store: LineageStore | None = None,
 ) -> AffectedPredictions:
     """Follow rows to the predictions that took them.
 
@@ -296,49 +294,20 @@ def affected_predictions(
         origin: Which rows.
         lookups: Also follow commits that only looked something up in affected rows: all their rows count.
         owners: By table, who answers for it. Otherwise the contracts in the commits say it.
+        store: The index of runs: names jobs of other producers that read affected tables, and who refused a file earlier.
 
     Raises:
         AssayError: There is no such file, table, version, partition or column, or the expression for the rows cannot be used.
     """
     commits = CommitGraph(lake)
-    walk = Walk(commits, selected(commits, origin), origin.column, lookups)
+    meant = files_meant(commits, origin, store) if origin.file is not None else []
+    delivered: dict[Version, set[str]] = {}
+    for file in meant:
+        for version in file.versions:
+            delivered.setdefault((file.table, version), set()).add(file.sha256)
+    walk = Walk(commits, selected(commits, origin, delivered), origin.column, lookups)
     walk.run()
-    return AffectedPredictions(origin, walk, owners or {})
-
-
-def _shown(rows: pl.DataFrame, commit: Commit, owner: str) -> pl.DataFrame:
-    described = commit.predictions
-    keys = [name for name in (described.keys if described else ()) if name in rows.columns]
-    answer = [name for name in (*outputs_of(commit, rows.columns), CONFIDENCE) if name in rows.columns]
-    version = pl.col("model_version") if "model_version" in rows.columns else pl.lit("")
-    return rows.select(
-        pl.col(ID),
-        pl.lit(own_name(commit.table)).alias("model"),
-        version.cast(pl.String).alias("model_version"),
-        pl.col(EVENT_TIME).cast(INSTANT),
-        _json(rows, keys).alias("keys"),
-        _json(rows, answer).alias("answer"),
-        pl.lit(owner).alias("owner"),
-        pl.when("__direct").then(pl.lit(DIRECT)).otherwise(pl.lit(MODEL)).alias("affected"),
-        pl.when("__direct")
-        .then(pl.col("__through"))
-        .otherwise(pl.lit(Kind.MODELS.table(own_name(commit.table))))
-        .alias("through"),
-        (pl.col("__exact") | ~pl.col("__direct")).alias("exact"),
-    )
-
-
-def _json(rows: pl.DataFrame, names: list[str]) -> pl.Expr:
-    if not names:
-        return pl.lit("{}")
-    return pl.struct(_plain(name, rows.schema[name]) for name in names).struct.json_encode()
-
-
-def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column in types that JSON has; numbers that are none become null."""
-    column = pl.col(name)
-    if dtype.is_float():
-        return pl.when(column.is_finite()).then(column).alias(name)
-    if (dtype.is_numeric() and not dtype.is_decimal()) or dtype in (pl.String, pl.Boolean) or dtype.is_nested():
-        return column
-    return column.bin.encode("base64") if dtype == pl.Binary else column.cast(pl.String)
+    found = AffectedPredictions(origin, walk, owners or {}, files_meant=len(meant))
+    found.files = described(commits, meant[-DESCRIBED:], store)
+    found.others = other_readers(store, lake, found.reached) if store is not None else ()
+    return found

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,11 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.storage.table_index import Delivered
-from assay.features.tables.kinds import Kind
 from assay.features.views.expressions import is_elementwise, may_lengthen
 from assay.lineage.affected.hops import LINK
 from assay.lineage.affected.selection import Gone, Rows, Selection, compact
 from assay.lineage.commits.graph import CommitGraph, Version
-from assay.lineage.tracing.impact import origin_versions
+from assay.lineage.tracing.impact import origin_versions, rows_asked
 
 _SHA256 = re.compile(r"[0-9a-f]{8,64}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -25,7 +23,7 @@ _LONGEST, _MOST_OPERATORS = 100_000, 100  # characters of a condition (a list of
 
 
 class NotDelivered(AssayError):
-    """No raw table has rows of a file."""
+    """No raw table took a file or is known to have refused it."""
 
 
 class BadRows(AssayError):
@@ -58,6 +56,17 @@ class Origin:
     def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
+    @property
+    def about(self) -> str:
+        """Which rows that means, in words."""
+        if self.table is None:
+            rows = "all rows that were delivered in it" + (f" for {self.partition}" if self.partition else "")
+        else:
+            rows = rows_asked(self.table, self.version, self.partition)
+            rows = rows if self.file is None else f"of the file, {rows}"
+        chosen = f"{rows}, of these the ones for which the condition is true" if self.rows else rows
+        return f"column {self.column} of {chosen}" if self.column else chosen
+
     def __str__(self) -> str:
         table = None if self.table is None else f"{self.table}{'' if self.version is None else f'@{self.version}'}"
         column = f"column {self.column}" if self.column else None
@@ -65,55 +74,42 @@ class Origin:
         return " ".join(part for part in parts if part)
 
 
-def selected(commits: CommitGraph, origin: Origin) -> dict[Version, Selection]:
-    """The rows that are asked about, by the version that wrote them.
+def selected(commits: CommitGraph, origin: Origin, delivered: Mapping[Version, set[str]]) -> dict[Version, Selection]:
+    """The rows that are asked about, by the version that wrote them. `delivered`: where a file is asked about, the SHA-256 of
+    those that are meant, by the version of a raw table that took them.
 
     Raises:
-        AssayError: There is no such file, table, version, partition or column. BadRows: the expression for the rows cannot be
+        AssayError: There is no such table, version, partition or column. BadRows: the expression for the rows cannot be
             used; the message quotes neither it nor a value.
     """
     rows = Rows(commits)
-    found = _of_file(commits, origin) if origin.table is None else _of_table(commits, rows, origin)
+    found = (
+        _of_file(commits, origin, delivered) if origin.table is None else _of_table(commits, rows, origin, delivered)
+    )
     if origin.rows is None:
         return found
     return {version: _those(rows, item, origin.rows) for version, item in found.items()}
 
 
-def _of_table(commits: CommitGraph, rows: Rows, origin: Origin) -> dict[Version, Selection]:
+def _of_table(
+    commits: CommitGraph, rows: Rows, origin: Origin, delivered: Mapping[Version, set[str]]
+) -> dict[Version, Selection]:
     table = origin.table or ""
     numbers = origin_versions(commits, table, origin.version, origin.partition, origin.column)
     versions = [(table, number) for number in numbers]
     if origin.file is None:
         return {version: Selection(version) for version in versions}
-    digests = {digest for found in _delivered(commits, origin.file, None).values() for digest in found}
     linked = [version for version in versions if LINK[0] in rows.columns(version)]
     if not linked:
         raise AssayError(f"The rows of {table} do not say which file they are from: leave the file or the table out.")
-    return {version: Selection(version, _links(digests)) for version in linked}
+    links = _links(set().union(*delivered.values()))
+    return {version: Selection(version, links) for version in linked}
 
 
-def _of_file(commits: CommitGraph, origin: Origin) -> dict[Version, Selection]:
-    found = _delivered(commits, origin.file or "", origin.partition)
-    for table, number in found if origin.column is not None else ():
+def _of_file(commits: CommitGraph, origin: Origin, delivered: Mapping[Version, set[str]]) -> dict[Version, Selection]:
+    for table, number in delivered if origin.column is not None else ():
         commits.origin(table, number, origin.column)
-    return {version: Selection(version, _links(digests)) for version, digests in found.items()}
-
-
-def _delivered(commits: CommitGraph, file: str, partition: str | None) -> dict[Version, set[str]]:
-    """The versions of raw tables that took a file, and its SHA-256; of one path there may have been several."""
-    found: dict[Version, set[str]] = {}
-    for table in commits.lake.tables(Kind.RAW.folder):
-        log = commits.log(table)
-        for item in log.index.delivered() if log is not None else ():
-            if _is_meant(item, file) and partition in (None, item.partition):
-                found.setdefault((table, item.version), set()).add(item.sha256)
-    if not found:
-        of = f" in {partition}" if partition else ""
-        raise NotDelivered(
-            f"No raw table has rows of {file!r}{of}. Name the file as it was delivered, such as tickets/2026-09-01/drop.csv, "
-            "or its SHA-256."
-        )
-    return found
+    return {version: Selection(version, _links(digests)) for version, digests in delivered.items()}
 
 
 def digest_here(path: str) -> str | None:
@@ -127,9 +123,10 @@ def digest_here(path: str) -> str | None:
         return None
 
 
-def _is_meant(item: Delivered, asked: str) -> bool:
-    by_digest = _SHA256.fullmatch(asked) is not None and item.sha256.startswith(asked)
-    return by_digest or item.path == asked or item.path.endswith(f"/{asked}")
+def names_file(asked: str, path: str, sha256: str) -> bool:
+    """Whether a text names a delivered file: its path, the end of that, or the first digits of its SHA-256."""
+    by_digest = _SHA256.fullmatch(asked) is not None and sha256.startswith(asked)
+    return by_digest or path == asked or path.endswith(f"/{asked}")
 
 
 def _links(digests: set[str]) -> pl.DataFrame:

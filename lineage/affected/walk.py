@@ -23,13 +23,14 @@ from assay.lineage.predictions.outputs import outputs_of
 from assay.lineage.tracing.impact import reached_by_column, reached_by_rows
 
 AT_ONCE = 200_000  # rows of predictions that are looked at together
-_ENDS = (Kind.PREDICTIONS, Kind.TRAINING, Kind.MODELS)
+# What is followed for itself: what a person asks for, and where the rows are although nothing was predicted from them.
+_ENDS = (Kind.PREDICTIONS, Kind.TRAINING, Kind.MODELS, Kind.FEATURES, Kind.EMBEDDINGS, Kind.CLEAN, Kind.QUARANTINE)
 _UNSHOWN = {"inputs", "run_id", *attachments.COLUMNS}
 
 
 @dataclass
 class Walk:
-    """The affected rows of every version that leads from the origin to predictions, training sets and models.
+    """The affected rows of every version on the way from the origin to tables of rows, predictions, training sets and models.
 
     Args:
         commits: The commits of the lake.
@@ -106,7 +107,7 @@ class Walk:
     # -- the way there ---------------------------------------------------------------------------------------------
 
     def _reached(self) -> dict[Version, list[tuple[Slice, Version]]]:
-        """By version that may lead to a prediction or a model, what it read of versions that are reached."""
+        """By version that holds rows for somebody, or may lead to one, what it read of versions that are reached."""
         origin = list(self.selections)
         if self.column is None:
             reached = set(reached_by_rows(self.commits, origin, self.lookups))

@@ -20,6 +20,7 @@ from assay.lineage.api.safe_json import Answer
 from assay.lineage.events.event_json import decoder, read_json
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.parse_event import EventFacts, read_event
+from assay.lineage.store.uncollected import uncollected
 
 EVENT_LIMIT = 10 * 1024**2  # bytes
 BATCH_LIMIT = 64 * 1024**2
@@ -166,6 +167,7 @@ def _put(store: LineageStore, facts: list[EventFacts]) -> int:
         raise AssayError("A name or id in the event holds characters, or a length, that cannot be stored.") from None
 
 
+@uncollected()
 def put_batch(store: LineageStore, bodies: list[bytes], own: OwnRecords | None = None) -> BatchResult:
     """Store every valid event that does not speak for the lake. They are written together; if the database refuses that, one by
     one, so that a failing event affects no other."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import polars as pl
 from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query, Request
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from assay.errors import AssayError
 from assay.features.tables.lake import Lake
@@ -47,7 +47,15 @@ IMPACT = (
     *("table", "version", "partition", "column", "file"),
     *("list", "through_models", "limit", "lookups", "references"),
 )
-Condition = Annotated[str, Body(embed=True, description="an SQL condition over the columns of the table")]
+
+
+class Condition(BaseModel):
+    """Which rows. Another name in it is refused, as in the address: it would be an answer to another question."""
+
+    model_config = ConfigDict(extra="forbid")
+    rows: Annotated[str, Field(description="an SQL condition over the columns of the table")]
+
+
 AsOf = Annotated[datetime | None, Query(description="the graph as it was then; UTC where no zone is given")]
 
 
@@ -108,7 +116,12 @@ def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -
         near = neighbourhood(store, focus, up=up, down=down, as_of=as_of, limit=limit)
         return Answer(_subgraph(near, beyond(store, focus, up, down, near, as_of)))
 
-    @router.get("/trace/{prediction_id}", response_model=responses.Trace, responses=MISSING)
+    @router.get(
+        "/trace/{prediction_id}",
+        response_model=responses.Trace,
+        responses=MISSING,
+        dependencies=[Depends(only("lookups"))],
+    )
     def trace_of(
         prediction_id: Annotated[str, Path(), AfterValidator(decoded)],
         lookups: Annotated[bool, Query(description="also follow what was only looked up in")] = False,
@@ -136,11 +149,16 @@ def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -
         responses=MISSING,
         dependencies=[Depends(only(*IMPACT))],
     )
-    def impact_of_rows(asked: Annotated[Asked, Depends()], rows: Condition) -> Answer:
+    def impact_of_rows(asked: Annotated[Asked, Depends()], chosen: Annotated[Condition, Body()]) -> Answer:
         """The same of the rows for which a condition is true. It may hold a value about a person: it is in no address."""
-        return _impact(store, lake, shown, asked, rows)
+        return _impact(store, lake, shown, asked, chosen.rows)
 
-    @router.get("/columns", response_model=responses.Columns, responses=MISSING)
+    @router.get(
+        "/columns",
+        response_model=responses.Columns,
+        responses=MISSING,
+        dependencies=[Depends(only("table", "column", "version", "direction", "limit"))],
+    )
     def columns(
         table: Table,
         column: Annotated[str, Query(examples=["channel"])],
@@ -181,8 +199,7 @@ def _impact(store: LineageStore, lake: Lake, shown: Shown, asked: Asked, rows: s
             others = other_readers(store, lake, downstream.tables)
             return Answer(replace(downstream, others=others).to_dict())
         origin = Origin(asked.file, table, version, asked.partition, asked.column, rows)
-        found = affected_predictions(lake, origin, lookups=followed, owners=shown.owners())
-        found.others = other_readers(store, lake, found.reached)
+        found = affected_predictions(lake, origin, lookups=followed, owners=shown.owners(), store=store)
     except BadRows as error:
         raise HTTPException(400, str(error)) from None
     except AssayError as error:
@@ -197,12 +214,16 @@ def _impact(store: LineageStore, lake: Lake, shown: Shown, asked: Asked, rows: s
 
 
 def only(*names: str) -> Callable[[Request], None]:
-    """Refuses a request with a parameter of another name."""
+    """Refuses a request with a parameter of another name, or with one twice, of which only one would count."""
 
     def refuse_others(request: Request) -> None:
-        others = sorted(set(request.query_params) - set(names))
-        if others:
+        given = [name for name, _ in request.query_params.multi_items()]
+        if others := sorted(set(given) - set(names)):
             raise HTTPException(400, f"There is no parameter {others[0]!r}. There are: {', '.join(names)}.")
+        if twice := sorted(name for name in set(given) if given.count(name) > 1):
+            raise HTTPException(
+                400, f"The parameter {twice[0]!r} is there {given.count(twice[0])} times. Ask once for each."
+            )
 
     return refuse_others
 

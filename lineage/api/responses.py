@@ -46,7 +46,8 @@ class Trace(Model):
 
 
 class Affected(Model):
-    """The versions of a table that were made from the origin; `live` of them still hold rows of its latest version.
+    """The versions of a table that were made from the origin; `live` of them still hold rows of its latest version. They wrote
+    `rows`, of which a later one of them wrote `rewritten` again.
 
     `columns`: null where no column was asked for. Of them, `indirect` ones were only chosen, grouped or ordered by it, and of
     `unknown` ones no commit declares the sources.
@@ -61,6 +62,7 @@ class Affected(Model):
     columns: list[str] | None
     indirect: list[str]
     unknown: list[str]
+    rewritten: int
 
 
 class LookedUpBy(Model):
@@ -80,7 +82,11 @@ class OtherReader(Model):
 
 
 class Impact(Model):
+    """`about` says in words which rows the origin means. `predictions` that were written again count once; `models` are named as
+    `router@2`."""
+
     origin: Json
+    about: str
     complete: bool
     truncated: list[str]
     notes: list[str]
@@ -92,15 +98,61 @@ class Impact(Model):
     other_readers: list[OtherReader]
 
 
+class FailedRun(Model):
+    """The last run that failed with a file, of `times`. `refused`: the batch was refused as a whole, by `rules`."""
+
+    table: str
+    partition: str | None
+    at: str
+    run_id: str
+    refused: bool
+    rules: list[str]
+    problem: str
+    times: int
+
+
+class DeliveredFile(Model):
+    """A file that is asked about. `versions` of the raw table took it, the first one `at`; none where it was refused. `entered`:
+    whether any table took rows of it from there. `outcome`: in a sentence, where it went no further."""
+
+    path: str
+    sha256: str
+    table: str
+    partition: str | None
+    versions: list[int]
+    at: str | None
+    rows: int | None
+    replaced_by: int | None
+    replaced_at: str | None
+    entered: bool
+    failed: list[FailedRun]
+    outcome: str
+
+
+class AffectedRows(Model):
+    """Affected rows of a table: `rows` counts each once, `written` once for each version that wrote it."""
+
+    table: str
+    versions: int
+    in_use: int
+    rows: int
+    written: int
+    exact: bool
+
+
 class AffectedPredictions(Model):
-    """Followed row by row. `predictions` counts them: `direct`, by model, and how many affected models made. `list` has those
-    that were asked for, `left_out` says how many more there are."""
+    """Followed row by row. `predictions` counts them: `direct`, by model, and how many affected models made. `files` are the
+    newest of `files_meant`. `list` has the predictions that were asked for, `left_out` says how many more there are."""
 
     origin: Json
+    about: str
+    files: list[DeliveredFile]
+    files_meant: int
     complete: bool
     truncated: list[str]
     notes: list[str]
-    tables: list[Json]
+    tables: list[AffectedRows]
+    set_aside: list[str]
     training_sets: list[str]
     models: list[str]
     predictions: Json

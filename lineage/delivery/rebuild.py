@@ -4,11 +4,9 @@ Most runs are described by the commits that they made. What no commit describes 
 were refused, changed nothing or were killed) is kept beside the tables, see `assay.lineage.delivery.run_records`.
 """
 
-import gc
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -25,6 +23,7 @@ from assay.lineage.events.places import without_places
 from assay.lineage.events.serialize import encoded, fields_of, to_bytes
 from assay.lineage.store.lineage_store import LineageStore, RunInfo
 from assay.lineage.store.parse_event import EventFacts, read_event
+from assay.lineage.store.uncollected import uncollected
 
 BATCH = 200  # runs in a transaction
 # A run that was given up has not ended for good: should it have published something after all, then that is what happened.
@@ -90,7 +89,7 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
         deployment: The name under which jobs stand.
     """
     known = {run.id: run for run in store.runs()}
-    with _uncollected():
+    with uncollected():
         found, kept = published(lake, lake.tables()), read_records(lake.storage)
         contradictions = [*_of_commits(store, found), *_of_records(store, kept.records, known)] if known else []
         doubted = {item.what for item in contradictions}
@@ -106,19 +105,6 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
             added += len(sound)
     damaged = (*found.damaged, *kept.damaged)
     return Rebuilt(sum(map(len, found.runs.values())), len(kept.records), added, damaged, tuple(contradictions))
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without looking for cycles: commits and events are in none, and going through all of them again and again would take a
-    fifth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------

@@ -127,7 +127,8 @@ def export(
     claims = _claims(trace, commits)
     contracts, gone = _contracts(lake, trace)
     missing += gone
-    events, silent = _events(store, sorted({claim["run_id"] for claim in claims}))
+    # A commit that was changed since it was traced may name no run any more.
+    events, silent = _events(store, sorted({claim["run_id"] for claim in claims if claim["run_id"]}))
     missing += silent
     recorded, silent = _recorded(store, logs, commits)
     missing += silent

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -79,6 +79,7 @@ class _Version(NamedTuple):
     table_name: str
 
 
+_version = partial(tuple.__new__, _Version)  # as `_Version._make`, without a Python call for each
 _VERSIONS = """SELECT v.id, v.line, v.number, v.version, v.commit_sha256, v.dataset_id, d.namespace, d.name, d.table_id,
  d.table_name FROM $rows CROSS JOIN dataset_versions v JOIN datasets d ON d.id = v.dataset_id
  WHERE v.line = $0i AND v.number = $1i"""
@@ -185,7 +186,7 @@ class NodeReader:
     def _datasets(self, points: list[Point]) -> dict[Key, GraphNode]:
         if not points:
             return {}
-        rows = [_Version._make(row) for row in bulk.fetch(self._connection, _VERSIONS, points)]
+        rows = list(map(_version, bulk.fetch(self._connection, _VERSIONS, points)))
         doubled = self._doubled({(row.dataset_id, row.version): row for row in rows})
         ids = [row.id for row in rows]
         writers, results = self._writers(ids), self._checks_of_versions(ids)

@@ -13,6 +13,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -156,8 +158,12 @@ class _Walk:
         nodes = reader.nodes(self.keys)
         ids = {key: node.id for key, node in nodes.items()}
         named = sorted({(ids[source], ids[target], role) for source, target, role in self.found})
-        edges_ = tuple(map(GraphEdge._make, named))
-        return Subgraph(tuple(sorted(nodes.values(), key=lambda node: node.id)), edges_, self.truncated)
+        edges_ = tuple(map(_edge, named))
+        return Subgraph(tuple(sorted(nodes.values(), key=_id)), edges_, self.truncated)
+
+
+_edge = partial(tuple.__new__, GraphEdge)  # as `GraphEdge._make`, without a Python call for each
+_id = attrgetter("id")
 
 
 def _around(
@@ -202,12 +208,14 @@ def _spread(
     alias: dict[Key, Key],
 ) -> None:
     """Breadth first, level by level: few queries a level, and each state is entered at its least depth."""
-    stands_for = alias.get
+    stands_for, add = alias.get, walk.add
     seen, frontier, level = set(begin), begin, 0
     while frontier and (depth is None or level < depth):
         following: dict[_State, None] = {}
         for source, target, role, state in step(frontier):
-            if not walk.add(stands_for(source, source), stands_for(target, target), role):
+            if alias:
+                source, target = stands_for(source, source), stands_for(target, target)
+            if not add(source, target, role):
                 return
             if state is not None and state not in seen:
                 seen.add(state)

@@ -28,6 +28,7 @@ from assay.lineage.store.migrations import upgrade
 from assay.lineage.store.parse_event import TERMINAL, DatasetUse, EventCheck, EventFacts, read_event
 from assay.lineage.store.reindex import mark_unread, read_again
 from assay.lineage.store.schema import ALL, NONE, checks, datasets, edges, events, jobs, runs, versions
+from assay.lineage.store.uncollected import uncollected
 from assay.optional import require
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,7 +105,8 @@ class LineageStore:
 
     def put_all(self, bodies: Iterable[bytes], *, once: bool = False, forward: bool = False) -> int:
         """Several events in one transaction: all or none. Returns how many were new."""
-        return self.put_facts([read_event(body) for body in bodies], once=once, forward=forward)
+        with uncollected():
+            return self.put_facts([read_event(body) for body in bodies], once=once, forward=forward)
 
     def put_facts(self, facts: Sequence[EventFacts], *, once: bool = False, forward: bool = False) -> int:
         """As `put_all`, for events that were read already."""

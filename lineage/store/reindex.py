@@ -15,6 +15,7 @@ from assay.errors import AssayError
 from assay.lineage.store.index_writer import index
 from assay.lineage.store.parse_event import EventFacts, read_event
 from assay.lineage.store.schema import datasets, events, jobs, unread
+from assay.lineage.store.uncollected import uncollected
 
 BATCH = 500  # events in a transaction: others want to write, too
 TELL_SECONDS = 5.0  # between two lines about how far it is
@@ -58,6 +59,7 @@ def read_again(
                 connection.execute(sa.delete(unread))
 
 
+@uncollected()
 def _next(connection: sa.Connection, done: int, until: int) -> list[tuple[int, EventFacts | None]]:
     query = sa.select(events.c.id, events.c.body).where(events.c.id > done, events.c.id <= until)
     rows = connection.execute(query.order_by(events.c.id).limit(BATCH)).all()

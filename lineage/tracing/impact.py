@@ -12,7 +12,8 @@ from functools import cached_property
 from heapq import heappop, heappush
 from typing import Any
 
-from assay.errors import AssayError
+from assay.errors import AssayError, plural
+from assay.features.storage.table_index import Write
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake
 from assay.lineage.columns.graph import ColumnGraph, ColumnNode
@@ -26,7 +27,7 @@ Columns = Mapping[str, int]  # by column: the most certain of all paths to it
 @dataclass(frozen=True, slots=True)
 class Affected:
     """The versions of a table that were made from the origin. `live` of them still hold rows of its latest version.
-    `rows` counts the rows that the versions wrote.
+    `rows` counts the rows that the versions wrote; `rewritten` of them a later one of these versions wrote again.
 
     `columns` are those that came from the origin's column (None: no column was asked for, so all). Of them, `indirect` ones
     have only been chosen, grouped or ordered by it; `unknown` ones have no declared sources.
@@ -41,6 +42,7 @@ class Affected:
     columns: tuple[str, ...] | None
     indirect: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    rewritten: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in self.__slots__}
@@ -48,10 +50,11 @@ class Affected:
 
     def outline(self) -> Outline:
         """Table, partitions, rows and columns, in one line."""
+        again = f" in {plural(len(self.versions), 'version')}, which wrote {self.rows:,}" if self.rewritten else ""
         live = "" if self.live == len(self.versions) else f", {self.live} of {len(self.versions)} versions still in use"
         return leaf(
             Span(self.table, "strong"),
-            f"  {shorten(self.partitions)}  {self.rows} rows",
+            f"  {shorten(self.partitions)}  {plural(self.rows - self.rewritten, 'row')}{again}",
             Span(self._columns_text() + live, "dim"),
         )
 
@@ -70,9 +73,9 @@ class Affected:
 class Impact:
     """Everything downstream of an origin. If it is not `complete`, `reasons` name what could not be followed. `notes` name
     tables where more may be listed than is affected. `looked_up_by`: by table, how many further versions only looked something
-    up in affected rows. `left_out`: how many older versions of the origin were not followed, because only the newest were.
-    `others`: jobs of other producers that read affected tables (`OtherReader`), as far as whoever asked added them: what these
-    make is not in the lake."""
+    up in affected rows. `models` are named as `router@2`. `left_out`: how many older versions of the origin were not followed,
+    because only the newest were. `others`: jobs of other producers that read affected tables (`OtherReader`), as far as whoever
+    asked added them: what these make is not in the lake."""
 
     origin: Mapping[str, Any]
     affected: tuple[Affected, ...]
@@ -102,9 +105,16 @@ class Impact:
         text = self.origin["table"] + (f"@{version}" if version is not None else "")
         return text + (f" {partition}" if partition else "") + (f" column {column}" if column else "")
 
+    @property
+    def about(self) -> str:
+        """Which rows that means, in words."""
+        column = f"column {self.origin['column']} of " if self.origin["column"] else ""
+        return column + rows_asked(self.origin["table"], self.origin["version"], self.origin["partition"])
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "origin": dict(self.origin),
+            "about": self.about,
             "complete": self.complete,
             "truncated": list(self.reasons),
             "notes": list(self.notes),
@@ -134,9 +144,11 @@ class Impact:
             *(leaf(f"{kind}: {', '.join(names)}") for kind, names in lists if names),
             *(leaf(Span(note, "dim")) for note in self.notes),
             *(leaf(Span(f"outside, not followed: {item}", "warning")) for item in self.others),
-            leaf(Span(f"{self.predictions} predictions", "strong")),
+            *([] if self.affected else [leaf("Nothing was made from these rows yet.")]),
+            leaf(Span(plural(self.predictions, "prediction"), "strong")),
         ]
-        return Outline((line(Span(f"impact of {self.origin_text}", "strong"), f" ({verdict})"),), tuple(below))
+        head = line(Span(f"impact of {self.origin_text}", "strong"), f" ({verdict})")
+        return Outline((head, line(Span(f"asked about: {self.about}", "dim"))), tuple(below))
 
     def __str__(self) -> str:
         return str(self.outline())
@@ -179,8 +191,8 @@ def impact(
         affected=affected,
         looked_up_by=commits.count_lookups(visited),
         training_sets=tuple(f"{own_name(t)}@{v}" for t, v in sorted(reached) if Kind.TRAINING.holds(t)),
-        models=tuple(m for node in sorted(reached) if Kind.MODELS.holds(node[0]) for m in commits.models(node)),
-        predictions=sum(item.rows for item in affected if Kind.PREDICTIONS.holds(item.table)),
+        models=named_models(commits, (version for version in sorted(reached) if Kind.MODELS.holds(version[0]))),
+        predictions=sum(item.rows - item.rewritten for item in affected if Kind.PREDICTIONS.holds(item.table)),
         reasons=tuple(commits.reasons),
         notes=tuple(notes),
         left_out=left_out,
@@ -200,6 +212,20 @@ def origin_versions(
     if not written:
         raise AssayError(f"{table} has no partition {partition!r}" + (f" at version {version}." if version else "."))
     return written
+
+
+def named_models(commits: CommitGraph, versions: Iterable[Version]) -> tuple[str, ...]:
+    """The model versions in some versions of tables of models, as `router@2`."""
+    return tuple(f"{own_name(item[0])}@{name}" for item in versions for name in commits.models(item))
+
+
+def rows_asked(table: str, version: int | None, partition: str | None) -> str:
+    """Which rows a table, a version and a partition of it mean, in words."""
+    if version is None:
+        return f"all rows that {table} ever held" + (f" in {partition}" if partition is not None else "")
+    if partition is None:
+        return f"the rows that version {version} of {table} wrote, not those that it took over from earlier versions"
+    return f"the rows of {partition} that {table} shows at version {version}"
 
 
 def _lookups(commits: CommitGraph, visited: Mapping[Version, None]) -> dict[Version, None]:
@@ -263,20 +289,30 @@ def _affected(commits: CommitGraph, nodes: Mapping[Version, Columns | None]) -> 
     for (table, version), columns in sorted(nodes.items(), key=lambda item: item[0]):
         tables[table][version] = columns
     for table, versions in tables.items():
-        made = commits.writes(table, list(versions))
-        partitions = sorted({write.partition for write in made if write.partition is not None})
+        made = dict(zip(versions, commits.writes(table, list(versions)), strict=True))
+        writes = made.values()
+        partitions = sorted({write.partition for write in writes if write.partition is not None})
         ways = _surest(versions.values())
         yield Affected(
             table=table,
             versions=tuple(versions),
             partitions=tuple(partitions) if partitions else None,
-            runs=tuple(dict.fromkeys(write.run_id or "" for write in made)),
-            rows=sum(write.rows or 0 for write in made),
-            live=sum(write.until is None for write in made),
+            runs=tuple(dict.fromkeys(write.run_id or "" for write in writes)),
+            rows=sum(write.rows or 0 for write in writes),
+            live=sum(write.until is None for write in writes),
             columns=tuple(sorted(ways)) if ways is not None else None,
             indirect=tuple(sorted(name for name, how in (ways or {}).items() if how == INDIRECT)),
             unknown=tuple(sorted(name for name, how in (ways or {}).items() if how == UNKNOWN)),
+            rewritten=sum(made[version].rows or 0 for version in replaced(made)),
         )
+
+
+def replaced(writes: Mapping[int, Write]) -> set[int]:
+    """Of some versions of a table those whose rows another one of them wrote again."""
+    last = {writes[version].partition: version for version in sorted(writes)}
+    return {
+        version for version, write in writes.items() if write.until is not None and write.until <= last[write.partition]
+    }
 
 
 def _surest(versions: Iterable[Columns | None]) -> Columns | None:

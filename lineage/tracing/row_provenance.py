@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -50,6 +50,14 @@ class RowsBehind:
     keys: tuple[str, ...] = ()
 
 
+class Lookup(NamedTuple):
+    """The slice in which values of a commit's column `own` were looked for, in its column `other`."""
+
+    read: Slice
+    own: str
+    other: str
+
+
 OWN = "has the prediction's"  # begins the reason of the rows that the prediction is about
 LOOKED_UP = "looked up by "  # begins the reason of rows that only a lookup of a commit on the way found
 
@@ -58,12 +66,13 @@ def source_rows(lake: Lake, trace: Trace) -> tuple[SourceRow, ...]:
     """The delivered records behind a prediction's own features (not its model's training data), by table and file.
 
     Per feature view: the feature row that was served, and of the tables it was computed from the rows of its entity inside
-    its windows; where these are feature rows, what is behind them. Besides, the rows that lookups found for the prediction's
-    keys. Raises AssayError when a version is gone.
+    its windows; where these are feature rows, what is behind them. Besides, the rows that lookups of commits on the way found
+    for these rows: by the columns that the commits compared, or where they do not say which, by the prediction's keys. Raises
+    AssayError when a version is gone.
     """
     found: dict[SourceRow, None] = {}
     for rows in rows_read_for(lake, trace):
-        state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+        state = _at(lake, rows.read)
         found |= dict.fromkeys(_links(state, rows))
     return tuple(sorted(found, key=lambda item: (item.table, item.file, item.row_number)))
 
@@ -72,19 +81,32 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
     """Where the rows behind a prediction's own features are, and which these are. Raises AssayError when a version is gone."""
     row, commit = trace.prediction.row, trace.root.commits[-1]
     found: list[RowsBehind] = []
-    looked_up: dict[tuple[str, str], Slice] = {}
+    looked_up: dict[Lookup, pl.Series] = {}
+    unnamed: dict[tuple[str, str], Slice] = {}
     for read in (item for item in commit.inputs if not item.lookup):
         of_own_text = _are_vectors_of_own_text(lake, read, trace)
         for rows in _conditions(lake, read, row, trace):
             if not of_own_text:
                 found.append(rows)
-            state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
-            for item in _references(state, rows.read):
-                looked_up[item.snapshot.table, item.snapshot.table_id] = item
-    for item in looked_up.values():
-        state = lake.table(item.snapshot.table).at(item.snapshot.version)
-        keys = [key for key in _keys(trace) if key in state.schema]
+            for lookup, values in _lookups(lake, rows):
+                if values is None:
+                    unnamed[lookup.read.snapshot.table, lookup.read.snapshot.table_id] = lookup.read
+                    continue
+                known = lookup if not _has_states(_at(lake, lookup.read)) else _same(looked_up, lookup)
+                looked_up[lookup] = pl.concat([looked_up.pop(known), values]) if known in looked_up else values
+    for lookup, values in looked_up.items():
+        state = _at(lake, lookup.read)
+        if not _has_states(state):
+            condition = pl.col(lookup.other).is_in(values.unique().implode())
+            found.append(RowsBehind(lookup.read, condition, f"{LOOKED_UP}{lookup.own}"))
+            continue
+        for value in values.unique().sort():
+            condition = _in_newest_state(state, lookup.read, pl.col(lookup.other) == value)
+            found.append(RowsBehind(lookup.read, condition, f"{LOOKED_UP}{lookup.own}"))
+    for item in unnamed.values():
+        keys = [key for key in _keys(trace) if key in _schema(lake, item)]
         if keys:
+            state = _at(lake, item)
             condition = _in_newest_state(state, item, equal(row, keys, state.schema))
             found.append(RowsBehind(item, condition, f"{LOOKED_UP}{', '.join(keys)}"))
     return found
@@ -93,15 +115,30 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
 def _in_newest_state(state: TableState, read: Slice, condition: pl.Expr) -> pl.Expr:
     """Where each partition is a whole state, a lookup finds a key in nearly all of them, and one is as good as another: the
     newest in which it is stands for them."""
-    if state.changes is None or not state.changes.states:
+    if not _has_states(state):
         return condition
     there = state.scan(read.partitions, read.excluded).filter(condition)
     return condition & (pl.col(PARTITION) == there.select(pl.col(PARTITION).max()).collect().item())
 
 
+def _has_states(state: TableState) -> bool:
+    return state.changes is not None and state.changes.states
+
+
+def _same(looked_up: Iterable[Lookup], asked: Lookup) -> Lookup:
+    """The same lookup at an earlier version: of a table of states the newest version stands for all."""
+    table = asked.read.snapshot.table_id
+    same = (one for one in looked_up if (one.read.snapshot.table_id, *one[1:]) == (table, *asked[1:]))
+    return next(same, asked)
+
+
+def _at(lake: Lake, read: Slice) -> TableState:
+    return lake.table(read.snapshot.table).at(read.snapshot.version)
+
+
 def own_rows(lake: Lake, trace: Trace, read: Slice) -> pl.LazyFrame | None:
     """The rows of a slice with all of the prediction's keys; None where the table does not have them all."""
-    state, keys = lake.table(read.snapshot.table).at(read.snapshot.version), _keys(trace)
+    state, keys = _at(lake, read), _keys(trace)
     if not keys or not set(keys) <= set(state.schema):
         return None
     return state.scan(read.partitions, read.excluded).filter(equal(trace.prediction.row, keys, state.schema))
@@ -111,7 +148,7 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
     """The slices to search, with a condition and a reason each, for one table that the prediction read."""
     kind = kind_of(read.snapshot.table)
     if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
-        state = lake.table(read.snapshot.table).at(read.snapshot.version)
+        state = _at(lake, read)
         serving, view = find_serving(state) or (None, {})
         if serving is not None and serving.kind == "lookup":
             yield from _behind_lookup(lake, serving, read, row, trace)
@@ -158,11 +195,11 @@ def not_followed(lake: Lake, trace: Trace) -> str:
 
 
 def _schema(lake: Lake, read: Slice) -> pl.Schema:
-    return lake.table(read.snapshot.table).at(read.snapshot.version).schema
+    return _at(lake, read).schema
 
 
 def _any(lake: Lake, rows: RowsBehind) -> bool:
-    state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
+    state = _at(lake, rows.read)
     found = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
     return not found.head(1).collect().is_empty()
 
@@ -172,7 +209,7 @@ def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
     no record: not that of an earlier delivery of the text either."""
     if not Kind.EMBEDDINGS.holds(read.snapshot.table):
         return False
-    serving, _ = find_serving(lake.table(read.snapshot.table).at(read.snapshot.version)) or (None, {})
+    serving, _ = find_serving(_at(lake, read)) or (None, {})
     direct = {item.snapshot.table for item in trace.root.commits[-1].inputs if not item.lookup}
     texts = {item.snapshot.table for item in _inputs(lake, read) if not item.lookup}
     return serving is not None and TEXT_KEY in serving.keys and texts <= direct
@@ -259,16 +296,32 @@ def _links(state: TableState, rows: RowsBehind) -> Iterator[SourceRow]:
 
 
 def _inputs(lake: Lake, read: Slice) -> Iterable[Slice]:
-    state = lake.table(read.snapshot.table).at(read.snapshot.version)
+    state = _at(lake, read)
     return {item: None for commit in state.writers(read.partitions, read.excluded) for item in commit.inputs}
 
 
-def _references(state: TableState, read: Slice) -> Iterator[Slice]:
-    """The newest lookups in other tables by the commits that wrote a slice."""
-    commits: list[Commit] = state.writers(read.partitions, read.excluded)
-    for item in (item for commit in commits for item in commit.inputs):
-        if item.lookup and item.snapshot.table != state.table.name:
-            yield item
+def _lookups(lake: Lake, rows: RowsBehind) -> Iterator[tuple[Lookup, pl.Series | None]]:
+    """What the commits that wrote these rows looked up elsewhere, and by which values in them; None where a commit does not say
+    which columns it compared."""
+    state = _at(lake, rows.read)
+    commits: list[Commit] = state.writers(rows.read.partitions, rows.read.excluded)
+    reads = [(commit, item) for commit in commits for item in commit.inputs if item.lookup]
+    reads = [(commit, item) for commit, item in reads if item.snapshot.table != state.table.name]
+    compared = {own for commit, item in reads for own, _ in commit.looked_up.get(item.snapshot.table, ())}
+    place = [PARTITION] if state.partitioned else []
+    names = [*place, *sorted(compared & set(state.schema))]
+    frame = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
+    there = frame.select(names).unique().collect() if len(names) > len(place) else None
+    for commit, item in reads:
+        pairs, schema = commit.looked_up.get(item.snapshot.table, ()), _schema(lake, item)
+        if there is None or not pairs or not all(own in there.columns and other in schema for own, other in pairs):
+            yield Lookup(item, "", ""), None
+            continue
+        written = there.filter(pl.col(PARTITION) == commit.partition) if place else there
+        for own, other in pairs:
+            values = written[own].drop_nulls().unique().cast(schema[other], strict=False).drop_nulls()
+            if not values.is_empty():
+                yield Lookup(item, own, other), values
 
 
 def _keys(trace: Trace) -> tuple[str, ...]:

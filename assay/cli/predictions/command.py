@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.output import json_option, out, print_json, print_table
+from assay.cli.output import err, json_option, out, print_json, print_table
 from assay.cli.trees import tree
 from assay.store import open_store
 
@@ -67,10 +67,10 @@ def predictions(
     keys = dict(map(_key, about))
     lake = open_store().lake
     if keys:
-        found = predictions_about(lake, keys, model, since=since, until=until, limit=limit)
+        found = predictions_about(lake, keys, model, since=since, until=until, limit=limit + 1)
     else:
-        found = latest_predictions(lake, model, since=since, until=until, limit=limit)
-    found = _shown(lake, found)
+        found = latest_predictions(lake, model, since=since, until=until, limit=limit + 1)
+    more, found = len(found) > limit, _shown(lake, found[:limit])
     if as_json:
         print_json(_as_data(found))
     elif not found:
@@ -80,6 +80,10 @@ def predictions(
         out.print(f"There are no predictions{whose}{whom}{when}.", markup=False)
     else:
         print_predictions(found)
+    if more:
+        err.print(
+            f"There are more: these are the newest {limit}. A greater --limit, or --since and --until, list others."
+        )
 
 
 def _key(text: str) -> tuple[str, str]:

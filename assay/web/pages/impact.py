@@ -7,18 +7,23 @@ question without one has an address that can be kept.
 
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from assay.errors import AssayError
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 from assay.lineage.affected.answer import AffectedPredictions, affected_predictions
-from assay.lineage.affected.export import csv_chunks
+from assay.lineage.affected.export import csv_chunks, json_chunks, write_list
+from assay.lineage.affected.files import File
 from assay.lineage.affected.origin import BadRows, Origin
 from assay.lineage.outline import shorten
 from assay.lineage.predictions.outputs import CONFIDENCE
@@ -36,7 +41,11 @@ NEWEST = 30  # versions of a table that are followed unless all are asked for: t
 LISTED = 100  # predictions on the page; the download has all
 FIELDS = ("version", "partition", "column", "file", "rows")
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
-_KNOWN = {*FIELDS, "all", "list", "through_models", "lookups", "download"}
+CHOICES = ("lookups", "through_models")
+SWITCHES, _OFF = (*CHOICES, "all", "list"), ("", "0", "false")
+FORMS = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
+_DOWNLOADS = {"csv": "Download as CSV", "parquet": "as Parquet", "json": "as JSON"}
+_KNOWN = {*FIELDS, *SWITCHES, "download"}
 
 
 def impact_page(
@@ -49,8 +58,9 @@ def impact_page(
     """Some rows are followed row by row, to the predictions that took them; a whole table or version by its commits."""
     posted = request.method == "POST"
     table, query = request.path_params.get("table", ""), request.state.form if posted else dict(request.query_params)
-    _refuse_unknown(query, posted)
-    given = {name: query.get(name, "").strip() for name in FIELDS}
+    _refuse_unknown(query, posted, len(request.query_params.multi_items()))
+    query = {name: value for name, value in query.items() if name not in SWITCHES or value not in _OFF}
+    given = {name: query.get(name, "").strip() for name in (*FIELDS, *CHOICES)}
     if posted and not given["rows"]:
         return RedirectResponse(link(_here(table), **query | given), 303, HEADERS)
     if (text := given["version"]) and not (text.isascii() and text.isdecimal() and len(text) < 19):
@@ -64,8 +74,7 @@ def impact_page(
         if not table or any(given[name] for name in FIELDS[1:]) or {"list", "download", "through_models"} & set(query):
             chosen: dict[str, Any] = {name: given[name] or None for name in FIELDS[1:]}
             origin = Origin(table=table or None, version=version, **chosen)
-            found = affected_predictions(lake, origin, lookups="lookups" in query, owners=owners())
-            found.others = other_readers(store, lake, found.reached)
+            found = affected_predictions(lake, origin, lookups="lookups" in query, owners=owners(), store=store)
             return _row_by_row(lake, table, query, found, given, declared)
         newest = None if "all" in query else NEWEST
         downstream = impact(lake, table, version, lookups="lookups" in query, newest=newest)
@@ -84,6 +93,7 @@ def impact_page(
     return page(
         "impact.html",
         **_head(lake, table, given, version),
+        about=downstream.about,
         origin=downstream.origin_text,
         followed=NEWEST,
         left_out=f"{downstream.left_out:,}" if downstream.left_out else "",
@@ -106,14 +116,26 @@ def _outside(others: Iterable[OtherReader]) -> list[dict[str, Any]]:
     return [item.to_dict() | {"href": graph_link(f"job:{item.namespace}:{item.job}")} for item in others]
 
 
-def _refuse_unknown(query: Mapping[str, str], posted: bool) -> None:
+def _refuse_unknown(query: Mapping[str, str], posted: bool, given: int) -> None:
+    """`given`: how many parameters the address has."""
     others = sorted(set(query) - _KNOWN)
+    if given > (0 if posted else len(query)):
+        raise PageError(
+            400,
+            "A parameter too many",
+            "The address of a form has parameters, or one is there twice.",
+            "Ask once for each: of two values one would not count.",
+        )
     if others:
         raise PageError(
             400,
             "No such parameter",
             f"This page has no parameter {others[0]!r}.",
             f"It has: {', '.join(sorted(_KNOWN))}. An answer to another question would look complete.",
+        )
+    if query.get("download", "csv") not in FORMS:
+        raise PageError(
+            400, "No such form", f"A list is not written as {query['download']!r}.", f"Ask for {', '.join(FORMS)}."
         )
     if query.get("rows", "").strip() and not posted:
         raise PageError(
@@ -155,15 +177,11 @@ def _row_by_row(
 ) -> Response:
     through_models = "through_models" in query
     if "download" in query:
-        headers = HEADERS | {"Content-Disposition": 'attachment; filename="affected.csv"'}
-        return StreamingResponse(
-            _download(found, through_models), headers=headers, media_type="text/csv; charset=utf-8"
-        )
+        return _download(found, query["download"], through_models)
     rows: list[dict[str, Any]] = []
     for batch in found.batches(through_models=through_models):
         rows += batch.head(LISTED - len(rows)).rows(named=True)
     every = found.direct + sum(count.model for count in found.counts.values())
-    asked = given | {name: query[name] for name in ("lookups", "through_models") if name in query}
     facts = [
         ("predictions that took affected rows", f"{found.direct:,}"),
         ("made by affected models", f"{found.through_models:,}"),
@@ -175,6 +193,7 @@ def _row_by_row(
     return page(
         "impact_rows.html",
         **_head(lake, table, given, found.origin.version),
+        about=found.origin.about,
         origin=_named(str(found.origin)),
         complete=found.complete,
         reasons=found.reasons,
@@ -186,9 +205,13 @@ def _row_by_row(
         rows=[_prediction(row, classes) for row in rows],
         more=f"{every - len(rows):,}" if every > len(rows) else "",
         through_models=through_models,
-        with_models=_again(table, asked | {"through_models": "1"}),
-        download=_again(table, asked | {"download": "csv"}),
-        kept=link(_here(table), **asked | {"rows": "", "list": "1"}) if given["rows"] else "",
+        with_models=_again(table, given | {"through_models": "1"}),
+        downloads={text: _again(table, given | {"download": form}) for form, text in _DOWNLOADS.items()},
+        files=[_file(item) for item in found.files],
+        files_meant=found.files_meant,
+        refused=bool(found.files) and not any(item.versions for item in found.files),
+        set_aside=found.set_aside,
+        kept=link(_here(table), **given | {"rows": "", "list": "1"}) if given["rows"] else "",
     )
 
 
@@ -209,6 +232,7 @@ def _prediction(row: dict[str, Any], classes: dict[str, str | None]) -> dict[str
     (about,) = masked(pl.DataFrame([keys]), classes) if keys else ({},)
     confidence = answer.pop(CONFIDENCE, None)
     return row | {
+        "model": f"{row['model']}@{row['model_version']}" if row["model_version"] else row["model"],
         "trace": link(f"/trace/{row['prediction_id']}"),
         "time": moment(row["event_time"]) if row["event_time"] else "",
         "keys": ", ".join(f"{name} {value_text(value)}" for name, value in about.items()),
@@ -217,9 +241,40 @@ def _prediction(row: dict[str, Any], classes: dict[str, str | None]) -> dict[str
     }
 
 
-def _download(found: AffectedPredictions, through_models: bool) -> Iterator[bytes]:
-    yield from csv_chunks(found.batches(through_models=through_models))
-    # The list has no other place to say so: whoever reads it must not take it for all.
+def _file(file: File) -> dict[str, Any]:
+    return {
+        "path": file.path,
+        "sha256": file.sha256[:12],
+        "partition": file.partition or "",
+        "href": link("/impact", file=file.sha256, partition=file.partition or ""),
+        "taken": file.taken,
+        "failed": [f"{run.table} {run}" for run in file.failed],
+        "outcome": file.outcome,
+    }
+
+
+def _download(found: AffectedPredictions, form: str, through_models: bool) -> Response:
+    """The whole list, unmasked. A list that is truncated says so: the JSON in `impact`, the CSV in its last lines, Parquet in its
+    name."""
+    headers, name = dict(HEADERS), f"affected.{form}"
+    if form == "parquet":
+        folder = tempfile.mkdtemp(prefix="assay-affected-")
+        path, remove = Path(folder, name), BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            write_list(found, path, through_models=through_models)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        name = name if found.complete else "affected-truncated.parquet"
+        return FileResponse(path, headers=headers, media_type=FORMS[form], filename=name, background=remove)
+    headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    batches = found.batches(through_models=through_models)
+    chunks: Iterator[bytes | str] = json_chunks(found, batches) if form == "json" else _csv(found, batches)
+    return StreamingResponse(chunks, headers=headers, media_type=FORMS[form])
+
+
+def _csv(found: AffectedPredictions, batches: Iterator[pl.DataFrame]) -> Iterator[bytes]:
+    yield from csv_chunks(batches)
     yield from (f"# truncated: {reason}\n".encode() for reason in found.reasons)
 
 
@@ -230,6 +285,7 @@ def _affected(item: Affected) -> dict[str, Any]:
         "href": graph_link(dataset_id(item.table, item.versions[-1])),
         "versions": len(item.versions),
         "live": item.live,
-        "rows": f"{item.rows:,}",
+        "rows": f"{item.rows - item.rewritten:,}",
+        "written": f"{item.rows:,}",
         "partitions": shorten(item.partitions),
     }

@@ -42,7 +42,7 @@ def test_rows_of_a_table_are_listed_on_screen_and_as_json(desk: Run, two_days: A
     assert [row["keys"]["ticket_id"] for row in answer["predictions"]] == [ticket]
     assert answer["impact"]["predictions"]["direct"] == 1
     shown = desk(*asked).out
-    assert ticket in shown and "1 predictions took affected rows" in shown and "complete" in shown
+    assert ticket in shown and "1 prediction took affected rows" in shown and "complete" in shown
 
 
 def test_neither_table_nor_file_or_a_version_of_a_file_is_refused(desk: Run) -> None:

@@ -129,7 +129,9 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
     assert "no tables yet" in page.text
     assert "assay demo" in page.text
     assert (
-        Page(client.get("/?q=x").text).text.count("No table, job, column, rule or owner has these words in its name")
+        Page(client.get("/?q=x").text).text.count(
+            "No table, job, column, rule, contract or owner has these words in its name"
+        )
         == 1
     )
     store.close()
@@ -207,6 +209,13 @@ def test_impact_of_some_rows_lists_the_predictions_that_took_them(client: TestCl
     lists = client.post("/impact/clean/tickets", data=asked | {"download": "csv"})
     assert lists.headers["content-type"].startswith("text/csv")
     assert 'filename="affected.csv"' in lists.headers["content-disposition"]
+    for form in ("parquet", "json"):
+        other = client.post("/impact/clean/tickets", data=asked | {"download": form})
+        assert f'filename="affected.{form}"' in other.headers["content-disposition"]
+        listed = pl.read_parquet(other.content) if form == "parquet" else pl.DataFrame(other.json()["predictions"])
+        assert set(listed["prediction_id"]) == set(desk.predictions)
+    assert client.post("/impact/clean/tickets", data=asked | {"download": "xlsx"}).status_code == 400
+    assert "router@1" in page.text
     header, *lines = lists.text.splitlines()
     assert header.startswith("prediction_id,model,model_version,event_time,keys,answer,owner")
     assert {line[:36] for line in lines} == set(desk.predictions)
@@ -222,7 +231,7 @@ def test_a_condition_on_rows_is_in_no_address_and_other_questions_have_one(clien
     kept = "/impact/clean/tickets?partition=2026-09-03&list=1"
     assert kept in addresses and client.get(kept).status_code == 200
     fields = re.findall(r'<form class="again".*?</form>', answer.text)
-    assert len(fields) == 2 and all("ticket_id &lt;&gt; &#39;C0&#39;" in form for form in fields), (
+    assert len(fields) == 4 and all("ticket_id &lt;&gt; &#39;C0&#39;" in form for form in fields), (
         "asked again in a form"
     )
     sent = client.post("/impact/raw/tickets", data={"version": "1", "rows": " "}, follow_redirects=False)
@@ -237,6 +246,8 @@ def test_a_condition_on_rows_is_in_no_address_and_other_questions_have_one(clien
     ("address", "status", "says"),
     [
         ("/impact/clean/tickets?partiton=2026-03-01", 400, "no parameter 'partiton'"),
+        ("/impact/clean/tickets?partition=2026-09-01&partition=2026-09-02", 400, "there twice"),
+        ("/impact/clean/tickets?list=0&partition=1999-01-01", 404, "no partition"),
         ("/impact/clean/tickets?partition=1999-01-01", 404, "no partition"),
         ("/impact/clean/tickets?column=nothing", 404, "no column"),
         ("/impact/clean/tickets?file=nothing.csv", 404, "No raw table has rows of"),
@@ -356,7 +367,10 @@ def test_a_search_longer_than_any_name_finds_nothing_and_breaks_nothing(client: 
 def test_the_checks_of_a_table_are_those_of_all_its_days(client: TestClient) -> None:
     """The second of three days broke a rule; its rows are in quarantine, as agreed."""
     page = client.get("/").text
-    assert "rows that broke 1 of 2 rules are in quarantine, as agreed: text.not_null; in 1 of 3 batches" in page
+    assert (
+        "rows that broke 1 of 2 rules are in quarantine, as agreed: text is there (text.not_null); in 1 of 3 batches"
+        in page
+    )
 
 
 def test_a_run_leads_to_its_page_in_dagster(client: TestClient) -> None:

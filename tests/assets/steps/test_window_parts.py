@@ -5,7 +5,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -16,7 +16,8 @@ import pytest
 
 from assay.assets.planning.plan import planned_runs
 from assay.assets.steps.features import view_step
-from assay.assets.steps.step import Step, execute
+from assay.assets.steps.plan_store import PlanStore
+from assay.assets.steps.step import Step, execute, look
 from assay.features import Entity, FeatureView, Partitioning, decayed, windows
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
@@ -99,7 +100,7 @@ class Trips:
             result = execute(self.step, self.store.env(), key, force=True)
             yield key, next(item for item in result.done.writes if item.table == self.table).changed
 
-    def expected(self, end: datetime, days: int) -> dict[Any, dict[str, Any]]:
+    def expected(self, end: datetime, days: float) -> dict[Any, dict[str, Any]]:
         """Of the events in a window by plain Python."""
         events = self.store.lake.table("clean/trips").scan().collect().sort("at").rows(named=True)
         groups: dict[Any, list[dict[str, Any]]] = {}
@@ -267,7 +268,9 @@ def test_parts_give_what_brute_force_and_a_recomputation_give(tmp_path: Path, zo
         if chance.random() < 0.7:
             trips.materialize()
     trips.materialize()
+    afresh = replace(trips.store.env(), plans=PlanStore())
     for key in trips.store.lake.table("clean/trips").at().partitions():
+        assert not look(trips.step, afresh, key).stale
         begin, end = daily.bounds(key)
         step = timedelta(hours=24 if every == "1d" else 6)
         times = [end - n * step for n in range(5) if end - n * step > begin and (n == 0 or every == "6h")]
@@ -282,4 +285,31 @@ def test_parts_give_what_brute_force_and_a_recomputation_give(tmp_path: Path, zo
                 if row[f"n_{width}d"]
             }
             assert found == trips.expected(time, width)
+    assert [key for key, changed in trips.recomputed() if changed] == []
+
+
+def test_windows_over_hours_are_made_of_parts_when_clocks_are_set_back(tmp_path: Path) -> None:
+    hourly = Partitioning.hourly(date(2026, 10, 30), time_zone="America/New_York")
+    trips = world(tmp_path, view("long", "3h", "40h", every="1d", **MANY_KINDS), hourly)
+    keys = hourly.keys_between("2026-10-31-23", "2026-11-01-03")
+    assert "2026-11-01-01b" in keys  # it occurs twice
+    for number, key in enumerate(keys):
+        begin, end = hourly.bounds(key)
+        late = begin - timedelta(hours=(3, 0, 38, 41)[number % 4])
+        trips.deliver(key, (begin, "JFK", "AA", 0.1), (end - timedelta(microseconds=1), "LGA", "AA", 0.7), (late,))
+        if number % 2:
+            trips.materialize()
+    trips.deliver(keys[1])  # all of its events are deleted
+    trips.materialize()
+    for key in keys:
+        rows = trips.rows(key).rows(named=True)
+        for width in (3, 40):
+            expected = trips.expected(hourly.end_of(key), width / 24)
+            found = {(row["origin"], row["carrier"]): row for row in rows if row[f"n_{width}h"]}
+            assert {
+                who: {name: found[who][f"{name}_{width}h"] for name in ("n", "most", "kinds", "spent")} for who in found
+            } == {
+                who: {name: values[name] for name in ("n", "most", "kinds", "spent")}
+                for who, values in expected.items()
+            }
     assert [key for key, changed in trips.recomputed() if changed] == []

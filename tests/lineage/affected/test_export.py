@@ -55,10 +55,10 @@ def test_some_rows_of_a_file_lead_to_some_predictions(full_desk: Any) -> None:
 
 def test_models_that_learnt_from_it_are_named_and_their_predictions_listed_when_asked(full_desk: Any) -> None:
     found = affected_predictions(full_desk.lake, Origin(FILE))
-    assert (found.training_sets, found.models, found.through_models) == (("router@2",), ("router 2",), 4)
+    assert (found.training_sets, found.models, found.through_models) == (("router@2",), ("router@2",), 4)
     first = affected_predictions(full_desk.lake, Origin("tickets/2026-09-01/drop.csv"))
     direct = first.frame()
-    assert first.models == ("router 1", "router 2") and 0 < direct.height < 8
+    assert first.models == ("router@1", "router@2") and 0 < direct.height < 8
     every = first.frame(through_models=True)
     assert set(every[ID]) == set(predictions(full_desk)) and set(every.filter(affected="direct")[ID]) == set(direct[ID])
     assert set(every.filter(affected="model")["through"]) == {"models/router"}

@@ -117,7 +117,16 @@ def test_trace_impact_and_logical_names(client: TestClient, lake: Lake, store: L
     assert some["origin"]["rows"] == "length > 1"
     refused = client.post("/api/v1/impact?table=features/ticket", json={"rows": "anna ="})
     assert refused.status_code == 400 and "anna" not in refused.text
-    wrong = ("table=features/ticket&partiton=2026-03-01", "", "table=features/ticket&rows=anna%20%3D", "version=1")
+    more = client.post("/api/v1/impact?table=features/ticket", json={"rows": "length > 1", "partition": "2026-03-01"})
+    assert more.status_code == 400 and "partition" in more.json()["error"], "it would not count"
+    twice = "table=features/ticket&partition=2026-03-01&partition=2026-03-02"
+    wrong = (
+        twice,
+        "table=features/ticket&partiton=2026-03-01",
+        "",
+        "table=features/ticket&rows=anna%20%3D",
+        "version=1",
+    )
     for query in wrong:
         answer = client.get(f"/api/v1/impact?{query}")
         assert (answer.status_code, set(answer.json())) == (400, {"error"}), query

@@ -47,7 +47,7 @@ def check_impact(runs: Any, found: Any, origin: set[Key], reached: set[Key]) -> 
     assert versions(found.lookups) == plain(looked_up(runs, origin | reached))
     assert found.complete == is_complete(runs)
     assert found.predictions == sum(there[key].wrote for key in reached if there[key].prediction)
-    assert set(found.models) == {there[key].model for key in reached if there[key].model}
+    assert set(found.models) == {f"m@{there[key].model}" for key in reached if there[key].model}
     assert set(found.training_sets) == {f"m@{key[2]}" for key in reached if key[0] == "training/m"}
 
 

@@ -418,6 +418,15 @@ def test_what_could_not_be_exported_is_said(recorded: Any, prediction: str, tmp_
     assert json.loads(unsalted.files["prediction.json"])["withheld"] == {"text_key": None}
 
 
+def test_a_commit_that_was_changed_after_it_was_traced_is_a_finding(recorded: Any, prediction: str) -> None:
+    traced = trace(recorded.lake, prediction)
+    read = next(node for node in traced.nodes if node.table == "raw/tickets").versions_read[0]
+    path = Path(recorded.lake.storage.root, f"raw/tickets/_delta_log/{read:020d}.json")
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "commitInfo" not in line))
+    findings = verify(dict(export(recorded.lake, traced).files))
+    assert (outcome(findings), f"raw/tickets/_delta_log/{read:020d}.json" in failed(findings)) == ("broken", True)
+
+
 def test_the_command_writes_a_bundle(
     recorded: Any, prediction: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,9 @@ def test_every_version_of_a_random_lake_leads_to_exactly_what_came_from_it(wild:
         assert found.complete and not found.notes
         assert versions(found.affected) == expected
         assert found.predictions == sum(table == "predictions/router" for table, _ in expected)
-        assert set(found.models) == {name for name, at in wild.models.items() if ("models/router", at) in expected}
+        assert set(found.models) == {
+            f"router@{name}" for name, at in wild.models.items() if ("models/router", at) in expected
+        }
         looked_up = {made for made, came in wild.looked_up.items() if came & (expected | {origin})}
         assert versions(found.lookups) == looked_up - expected - {origin}
 
@@ -73,7 +75,7 @@ def test_a_bad_day_leads_to_its_features_models_and_predictions(desk: Any) -> No
     affected = tables(found)
     assert affected["features/customer_activity"].partitions == ("2026-09-03", "2026-09-04", "2026-09-05")
     assert affected["features/ticket"].partitions == ("2026-09-03",)
-    assert found.models == ("2",)
+    assert found.models == ("router@2",)
     assert found.training_sets == ("router@2",)
     assert found.predictions == 8  # both days: model 1 did not learn from that day, but the windows hold it
     assert [item.table for item in found.lookups] == ["clean/tickets", "embeddings/ticket_text"]
@@ -123,7 +125,7 @@ def test_what_no_one_said_counts_as_affected_and_is_noted(desk: Any) -> None:
         "models/router does not declare the sources of its columns: all count as affected",
         "training/router does not declare the sources of its columns: all count as affected",
     )
-    assert found.models == ("1",)
+    assert found.models == ("router@1",)
     text = str(found)
     assert "columns vector, perhaps text_key" in text and "any column" in text
 

@@ -12,6 +12,22 @@ import assay
 from assay.cli.predictions.command import predictions
 
 
+def test_a_list_that_is_cut_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
+    store = assay.open()
+    with store.transaction("clean/x") as tx:
+        tx.write("clean/x", pl.DataFrame({"id": [1]}))
+    times = [datetime(2026, 9, number, tzinfo=UTC) for number in (1, 2)]
+    frame = pl.DataFrame({"id": ["1", "2"], "event_time": times, "label": ["card", "cash"]})
+    read = [store.snapshot("clean/x")]
+    store.log_predictions(model="m", model_version="7", frame=frame, keys=["id"], inputs=read)
+    store.recorder.close()
+    for limit, cut in ((1, True), (2, False)):
+        done = CliRunner().invoke(predictions, ["--limit", str(limit), "--json"])
+        assert len(json.loads(done.stdout)) == limit
+        assert ("these are the newest 1" in done.stderr) == cut
+
+
 def test_ids_come_as_a_table_and_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path))
     store = assay.open()
