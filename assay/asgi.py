@@ -6,7 +6,10 @@ a request is refused that has a foreign Host, that writes on behalf of another o
 
 import asyncio
 import json
-from collections.abc import Collection
+import sys
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +25,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADER_SECONDS = 10.0  # until a connection has sent the head of its next request
 BODY_SECONDS = 20.0  # until the whole body is there
 BODY_BYTES = 80 * 1024**2
+UNTIL_SECONDS = 2.0  # between two looks at whether it is time to end
+_NOT_STARTED = 3  # as uvicorn exits
 _READS = ("GET", "HEAD", "OPTIONS")
 _OWN = ("same-origin", "none")  # Sec-Fetch-Site: the page itself, or the address bar
 
@@ -171,8 +176,44 @@ def head_limited(seconds: float = HEADER_SECONDS) -> type[asyncio.Protocol]:
     return HeadLimited
 
 
-def serve(app: Any, port: int, host: str = "127.0.0.1") -> None:
-    """Serve an application until SIGINT or SIGTERM."""
+def serve(
+    app: Any,
+    port: int,
+    host: str = "127.0.0.1",
+    *,
+    until: Callable[[], bool] | None = None,
+    seconds: float = UNTIL_SECONDS,
+) -> bool:
+    """Serve an application until SIGINT or SIGTERM, or until something is so.
+
+    Args:
+        app: The application.
+        port: Where it listens.
+        host: At which address.
+        until: Asked each `seconds`; where it is true, the requests that are under way are answered, and no more.
+        seconds: Between two questions.
+
+    Returns:
+        Whether `until` ended it.
+    """
     import uvicorn
 
-    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5, http=head_limited())
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5, http=head_limited()
+    )
+    server, stopped, so = uvicorn.Server(config), threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while until is not None and not stopped.wait(seconds):
+            if until():
+                so.set()
+                server.should_exit = True
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    with suppress(KeyboardInterrupt):
+        server.run()
+    stopped.set()
+    if not server.started:
+        sys.exit(_NOT_STARTED)
+    return so.is_set()

@@ -3,6 +3,7 @@
 uvicorn --factory assay.serve:create_app --host 127.0.0.1 --port 3001, or python -m assay.serve 3001
 """
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,11 @@ from assay.optional import installed
 from assay.store import Store, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
 
+    from assay.assets.declared_files import DeclaredFiles
     from assay.lineage.tracing.trace import Trace
     from assay.lineage.verification.verify import Verifier
 
@@ -31,13 +35,15 @@ def create_app(store: Store | None = None) -> "ASGIApp":
     from assay.lineage.api import create_app as create_api
     from assay.lineage.api.queries import Shown
     from assay.web import create_router
-    from assay.why.declared_now import declared_now, owners_now
+    from assay.why.declared_now import declared_now, owners_now, tables_now
     from assay.why.shown import classes_of_lake, shown_list, shown_trace
 
     store = store or open_store()
     # Without torch the console verifies all but the vectors, and says so.
     verify = _naming_changes(partial(store.verify, embed=installed("torch")))
-    console = create_router(store.lineage_store, store.lake, verify=verify, declared=declared_now, owners=owners_now)
+    console = create_router(
+        store.lineage_store, store.lake, verify=verify, declared=declared_now, owners=owners_now, tables=tables_now
+    )
     lake = store.lake
     shown = Shown(
         trace=lambda trace: shown_trace(lake, trace, declared_now()),
@@ -50,17 +56,11 @@ def create_app(store: Store | None = None) -> "ASGIApp":
 def _naming_changes(verify: "Verifier") -> "Verifier":
     """Verifies, and says so where declarations changed after this process loaded them: Python keeps what it imported, so that
     models and contracts are those of then."""
-    from assay.assets.declared_files import DeclaredFiles, changed_files
-    from assay.assets.project import find_project
+    from assay.assets.declared_files import changed_files
     from assay.lineage.verification.finding import Finding, Verification
 
-    try:
-        project = find_project()
-    except AssayError:  # what is wrong with it is named where it is needed
-        project = None
-    if project is None:
+    if (files := _declared_files()) is None:
         return verify
-    files = DeclaredFiles(project)
     loaded = files.contents()
 
     def checked(trace: "Trace") -> Verification:
@@ -69,14 +69,49 @@ def _naming_changes(verify: "Verifier") -> "Verifier":
         if not changed:
             return found
         detail = (
-            f"{', '.join(changed[:3])} changed after this console had loaded the declarations: restart it to use them"
+            f"{', '.join(changed[:3])} changed after this console had loaded the declarations: `assay up` loads them again by "
+            "itself in some seconds; restart another server"
         )
         return Verification((*found.checks, Finding("declarations", None, detail, required=False)))
 
     return checked
 
 
-if __name__ == "__main__":
+def declarations_changed() -> "Callable[[], bool] | None":
+    """Says, when asked, whether a project's files are other ones than now, and no longer being written: the same as when it was
+    asked before. None where there is no project."""
+    if (files := _declared_files()) is None:
+        return None
+    loaded = last = files.contents()
+
+    def changed() -> bool:
+        nonlocal last
+        before, last = last, files.contents()
+        return last == before and last != loaded
+
+    return changed
+
+
+def _declared_files() -> "DeclaredFiles | None":
+    from assay.assets.declared_files import DeclaredFiles
+    from assay.assets.project import find_project
+
+    try:
+        project = find_project()
+    except AssayError:  # what is wrong with it is named where it is needed
+        return None
+    return DeclaredFiles(project) if project is not None else None
+
+
+def main(port: int) -> None:
+    """Serve this machine until it is stopped. Where declarations changed, the program starts anew in its place: Python keeps what
+    it imported."""
     from assay.asgi import serve
 
-    serve(create_app(), int(sys.argv[1]))
+    changed = declarations_changed()
+    if serve(create_app(), port, until=changed):
+        os.execv(sys.executable, [sys.executable, "-m", "assay.serve", str(port)])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -94,7 +94,7 @@ COMMANDS = {
     ),
     "vacuum": ("assay.cli.lake", "vacuum", "Free files that no recent and no pinned version needs."),
     "lineage": (
-        "assay.cli.lineage",
+        "assay.cli.search.command",
         "lineage",
         "The lineage graph: search it, follow columns, compare versions; and the OpenLineage events that it is made from.",
     ),

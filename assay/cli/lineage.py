@@ -1,24 +1,20 @@
 """`assay trace`, `assay impact`, `assay lineage`: where data came from and where it went."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import click
 from rich.text import Text
 
 from assay.cli.affected import show_affected
 from assay.cli.exit_codes import EXIT_DONE, EXIT_NO
-from assay.cli.output import OutputFile, err, json_option, out, print_json, print_table, progress, ticking
+from assay.cli.output import OutputFile, json_option, out, print_json, print_table, progress, ticking
 from assay.cli.predictions.command import prediction_of
 from assay.cli.trees import tree
 from assay.errors import AssayError, plural
 from assay.lineage.delivery.recorder import QUIET_SECONDS
 from assay.store import open_store
-
-if TYPE_CHECKING:
-    from assay.lineage.queries.search import Kind
 
 
 @click.command()
@@ -223,57 +219,6 @@ def _at(table: str, version: int | None) -> tuple[str, int | None]:
 @click.group()
 def lineage() -> None:
     """The lineage graph: search it, follow columns, compare versions; and the OpenLineage events that it is made from."""
-
-
-@lineage.command()
-@click.argument("text")
-@click.option(
-    "--kind",
-    type=click.Choice(["dataset", "job", "run", "version", "column", "rule", "owner", "tag"]),
-    help="Only these (default: all).",
-)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most so many of a kind.")
-@json_option
-def search(text: str, kind: "Kind | None", limit: int, as_json: bool) -> None:
-    """Find what TEXT names: datasets, jobs, columns, rules, owners and tags by their words, in any order and with a slip of the
-    keys; runs, versions and digests by their beginning; TABLE@VERSION. Columns, owners and tags that the latest events do not
-    name any more are true of the runs of then: they come last, as `formerly`.
-
-    Names of tables are what `impact` and `lineage columns` take; ids, what `lineage diff` and the HTTP API do.
-
-    \b
-    Examples:
-      assay lineage search tickets
-      assay lineage search "tickets 7d" --kind column
-      assay lineage search clean/tickets@3
-      assay lineage search tickets --kind job --json
-    """
-    from assay.lineage.queries.search import SHOWN, nodes_of, search_all
-
-    store = open_store().lineage_store
-    kinds: list[Kind] = [kind] if kind else list(SHOWN)
-    answers = [search_all(store, text, kinds=[each], limit=limit) for each in kinds]
-    hits = [hit for answer in answers for hit in answer.hits]
-    nodes = nodes_of(store, hits)
-    if as_json:
-        shown = [(hit, {"kind": hit.kind, "text": hit.text, "formerly": hit.formerly}) for hit in hits if hit in nodes]
-        print_json([asdict(nodes[hit]) | found for hit, found in shown])
-    elif not hits:
-        out.print("Nothing has that name. If its tables are there: `assay lineage rebuild` restores their lineage.")
-    else:
-        rows = [
-            (
-                f"{hit.kind}, formerly" if hit.formerly else hit.kind,
-                hit.text,
-                nodes[hit].facts.get("table") or hit.name,
-                nodes[hit].id,
-            )
-            for hit in hits
-            if hit in nodes
-        ]
-        print_table(("kind", "found", "name", "id"), rows)
-    if any(answer.more for answer in answers):
-        err.print("There is more, or may be: name a further word, a --kind, or a greater --limit.", markup=False)
 
 
 @lineage.command()

@@ -44,6 +44,7 @@ def status(shown: int, as_json: bool) -> int:
     from assay.assets.planning.pending import note_lacking, summarised, waiting_steps
     from assay.assets.planning.plan import never_made, planned_runs, run_lines, stages
     from assay.assets.planning.refused import AGAIN, refused_lines, staying_refused, still_failing
+    from assay.assets.planning.undeclared import undeclared_line, undeclared_tables
     from assay.assets.project import active_project
 
     project = active_project()
@@ -64,6 +65,7 @@ def status(shown: int, as_json: bool) -> int:
     outage = f"{lack[0].upper()}{lack[1:]}{since}; {plural(len(planned), 'run')} to be made." if lack else ""
     died = [found for run in failures if run.died and (found := _still_missing(run, steps, env)) is not None]
     broken, lacks = declarations(project).broken, list(note_lacking(steps, env).values())
+    gone = undeclared_tables(env.lake, [t for step in steps for t in step.outputs]) if not broken else {}
     unread = [*unread_in(store, complete=as_json), *outside_in(store)]
     if as_json:
         print_json(
@@ -82,6 +84,7 @@ def status(shown: int, as_json: bool) -> int:
                 "freshness": {table: age.to_dict() for table, age in ages.items()},
                 "given_up": given_up,
                 "outdated": outdated,
+                "undeclared": {table: at.isoformat(timespec="seconds") for table, at in gone.items()},
                 "unread": unread,
                 "broken": [str(module) for module in broken],
                 "runs": [run.to_dict() for run in runs[:shown]],
@@ -90,7 +93,7 @@ def status(shown: int, as_json: bool) -> int:
     else:
         if not (planned or waits or never or refused or broken or lacks):
             but = " but for what stays as declared or judged" if stay or left else ""
-            out.print(f"Everything is up to date{but}: {len(env.lake.tables())} tables.")
+            out.print(f"Everything is up to date{but}: {len(env.lake.tables()) - len(gone)} tables.")
         _section("No run is requested", [outage] if outage else [])
         _section("To be done", run_lines(planned))
         _section("Cannot be read", lacks)
@@ -104,6 +107,7 @@ def status(shown: int, as_json: bool) -> int:
         _section("Given up after runs that died", given_up)
         _section("Runs with earlier declarations", [outdated] if outdated else [])
         _section("Not read", unread)
+        _section("No longer declared", [undeclared_line(table, at) for table, at in gone.items()])
         _section("Cannot be loaded", [str(module) for module in broken])
         if runs[:shown]:
             rows = [

@@ -1,6 +1,6 @@
 """Marks on tables, cards and runs: one state each, the same on every page, and a sign that says it without colour."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -26,11 +26,13 @@ _NAMED = 5  # checks in a meaning
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """The sign in the text says the same as the state without colour; `meaning` says it in a sentence."""
+    """The sign in the text says the same as the state without colour; `meaning` says it in a sentence. `href`: where the rows are
+    that it is about."""
 
     text: str
     state: State
     meaning: str
+    href: str = ""
 
     @property
     def short(self) -> str:
@@ -38,13 +40,17 @@ class Badge:
         return self.text.partition(",")[0]
 
 
-def checks_badge(names: Names, *, held: int = 0, where: str = "") -> Badge | None:
+def checks_badge(
+    names: Names, *, held: int = 0, where: str = "", words: Callable[[str], str] = str, rows: str = ""
+) -> Badge | None:
     """What the checks of a table or run come to.
 
     Args:
         names: The checks by what became of them.
         held: So many more that held, whose names are not known.
         where: Which batches are meant, at the end of the meaning.
+        words: What a check demands, by its name.
+        rows: The address of the rows that were set aside.
 
     Returns:
         Red where a check stopped the batch, amber where one warned, grey where the rows that broke one were set aside as agreed,
@@ -61,15 +67,17 @@ def checks_badge(names: Names, *, held: int = 0, where: str = "") -> Badge | Non
     text = [f"{sign} {count[state]}/{total}" if others else f"{sign} {total}"]
     text += [str(other) if other is state else f"{count[other]} {other}" for other in others]
     meanings = [
-        _MEANINGS[other].format(count[other], total=total, names=_listed(names[other])) for other in others
+        _MEANINGS[other].format(count[other], total=total, names=_listed(names[other], words)) for other in others
     ] or [f"{total} checks held" if total > 1 else "its check held"]
-    return Badge(", ".join(text), colour, "; ".join([*meanings, *([where] if where else [])]))
+    meaning = "; ".join([*meanings, *([where] if where else [])])
+    return Badge(", ".join(text), colour, meaning, rows if count[CheckState.SET_ASIDE] else "")
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str], words: Callable[[str], str]) -> str:
     every = sorted(names)
     more = len(every) - _NAMED
-    return ", ".join(every[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = [name if (sentence := words(name)) == name else f"{sentence} ({name})" for name in every[:_NAMED]]
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 def both(first: Badge | None, other: Badge | None) -> Badge | None:
@@ -77,4 +85,4 @@ def both(first: Badge | None, other: Badge | None) -> Badge | None:
     if first is None or other is None:
         return first or other
     worse = max(first, other, key=lambda badge: get_args(State).index(badge.state))
-    return Badge(f"{first.short}, checks {other.text}", worse.state, f"{first.meaning} {other.meaning}")
+    return Badge(f"{first.short}, checks {other.text}", worse.state, f"{first.meaning} {other.meaning}", other.href)

@@ -61,12 +61,13 @@ class PipelineView:
 @dataclass(frozen=True)
 class PipelineTable:
     """A table as it is now. `problem` says why there is no state. `reads`: what its newest version was made from; true: only
-    looked up in."""
+    looked up in. `gone`: it is no longer declared."""
 
     name: str
     state: TableState | None
     problem: str
     badge: Badge | None
+    gone: bool = False
 
     @cached_property
     def commit(self) -> Commit | None:
@@ -141,11 +142,13 @@ def pipeline_of(
     missing: MissingBatches,
     lacking: Mapping[str, Lacking],
     view: PipelineView,
+    undeclared: Mapping[str, Badge] | None = None,
 ) -> Pipeline:
-    """The pipeline around a table, or the whole of it."""
+    """The pipeline around a table, or the whole of it. `undeclared`: marks of tables that are no longer declared."""
     every = dict(states)
     every |= {name: AssayError("no version yet") for name in {*missing.never_made(), *lacking} - every.keys()}
-    shown = {name: _table(name, state, missing, lacking) for name, state in every.items()}
+    gone = undeclared or {}
+    shown = {name: _table(name, state, missing, lacking, gone.get(name)) for name, state in every.items()}
     found = _around(view.table, shown) if view.table in shown else _newest_first(shown)
     names = [name for name in found if view.every or name == view.table or not _keeps_books(name)]
     drawn = {name: shown[name] for name in sorted(names[:DRAWN])}
@@ -157,9 +160,15 @@ def _keeps_books(name: str) -> bool:
 
 
 def _table(
-    name: str, state: TableState | AssayError, missing: MissingBatches, lacking: Mapping[str, Lacking]
+    name: str,
+    state: TableState | AssayError,
+    missing: MissingBatches,
+    lacking: Mapping[str, Lacking],
+    gone: Badge | None,
 ) -> PipelineTable:
     known, problem = (None, str(state)) if isinstance(state, AssayError) else (state, "")
+    if gone is not None:
+        return PipelineTable(name, known, problem, gone, gone=True)
     mark = state_badge(known) if known is not None else None
     for found in (lacking.get(name), missing.of(name)):
         mark = both(found.badge, mark) if found is not None else mark
@@ -229,7 +238,7 @@ def _card(table: PipelineTable, view: PipelineView, way: ColumnWay | None, *, un
         rows=tuple(_rows(table, view, lit)) if opened else (),
         actions=_actions(table, view) if opened else (),
         focus=table.name == view.table,
-        muted=table.state is None,
+        muted=table.state is None or table.gone,
         owner=table.owner,
         lit=bool(lit),
         columns=", ".join(few(lit, NAMED_COLUMNS)),

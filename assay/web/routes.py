@@ -1,6 +1,6 @@
 """The console's addresses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from urllib.parse import quote
 
@@ -35,6 +35,7 @@ def create_router(
     verify: Verifier | None = None,
     declared: Callable[[], DeclaredNow] = dict,
     owners: Callable[[], Mapping[str, str]] = dict,
+    tables: Callable[[], Collection[str] | None] = lambda: None,
 ) -> Router:
     """All pages, to be mounted at the root of an application behind its other routes.
 
@@ -46,6 +47,7 @@ def create_router(
         declared: Gives the contracts that a project declares today: what they call personal is masked, too. Default: only the
             contracts in the lake are known.
         owners: Gives who answers for which table, as the project declares it. Default: only contracts in the lake say it.
+        tables: Gives the tables that the project's steps write: others are marked as no longer declared. None: not known.
     """
     lake = lake.remembering()
     verify = verify or partial(verify_trace, lake, witness=StoreWitness(store))
@@ -54,9 +56,9 @@ def create_router(
     affected = answering(partial(impact_page, store, lake, declared, owners))
     return Router(
         [
-            Route("/", answering(partial(home_page, store, lake, declared))),
+            Route("/", answering(partial(home_page, store, lake, declared, tables))),
             Route("/search", answering(partial(search_page, store, lake, declared)), methods=["GET", "POST"]),
-            Route("/pipeline", answering(partial(pipeline_page, lake))),
+            Route("/pipeline", answering(partial(pipeline_page, lake, tables))),
             Route("/graph", answering(partial(graph_page, store, lake))),
             Route("/trace/{prediction_id}", answering(partial(trace_page, lake, store, declared))),
             Route(
@@ -76,7 +78,7 @@ def create_router(
             ),
             Route("/impact", affected, methods=["GET", "POST"]),
             Route("/impact/{table:path}", affected, methods=["GET", "POST"]),
-            Route("/versions/{table:path}", answering(partial(versions_page, lake))),
+            Route("/versions/{table:path}", answering(partial(versions_page, lake, tables))),
             Route("/browse", answering(partial(browse_page, store))),
             Route("/diff", answering(partial(diff_page, store, lake))),
             Route("/dagster/{run_id:uuid}", answering(_dagster_run)),

@@ -1,4 +1,5 @@
-"""What the active project declares today: contracts, whether they have judged anything yet or not, and owners."""
+"""What the active project declares today: contracts, whether they have judged anything yet or not, tables and
+owners."""
 
 import json
 from contextlib import suppress
@@ -16,6 +17,17 @@ def owners_now() -> dict[str, str]:
         if (project := find_project()) is not None:
             return {table: step.owner for step in declarations(project).steps for table in step.outputs if step.owner}
     return {}
+
+
+def tables_now() -> frozenset[str] | None:
+    """The tables that declared steps write; None where that is not known: there is no project, or some of it cannot be loaded."""
+    from assay.assets.declarations import declarations
+    from assay.assets.project import find_project
+
+    with suppress(AssayError):
+        if (project := find_project()) is not None and not (found := declarations(project)).broken:
+            return frozenset(table for step in found.steps for table in step.outputs)
+    return None
 
 
 def declared_now() -> DeclaredNow:

@@ -47,7 +47,8 @@ class ColumnStats:
     different ones came and all were whole.
 
     misfits: values that are not of `dtype`. values: the listed values, unlisted: rows with a value that is too rare for the
-    list. pattern_misfits: values that do not match `pattern`. negative: values below zero. blank, emails, cards: texts
+    list; doubtful: values that are rather slips, each with the value that is meant ("": none) and its rows. pattern_misfits:
+    values that do not match `pattern`. negative: values below zero. blank, emails, cards: texts
     that are blank, hold an address or a card number. format: the standard that the texts are written by. units: those that
     are written behind numbers, with their rows. shorter: whole numbers of a digit less than most, or texts of digits that are
     shorter than most and not padded with zeros, as others are. naive: times without a zone.
@@ -69,6 +70,7 @@ class ColumnStats:
     high: Any = None
     values: tuple[str, ...] = ()
     unlisted: int = 0
+    doubtful: tuple[tuple[str, str, int], ...] = ()
     pattern: str | None = None
     pattern_misfits: int = 0
     pii: str | None = None

@@ -218,6 +218,13 @@ def _values(column: ColumnStats, stats: TableStats) -> Iterator[str]:
         yield f"{_counted(len(column.values), 'value')}, each in {each} on average, {seen}: all there are?{listed}"
     if alike := _alike(column.values):
         yield f"Nearly alike are {' and '.join(map(quoted, alike))}: one value in two spellings?"
+    for value, meant, rows in column.doubtful:
+        leave = "is not listed and would leave" if column.closed else "is not listed"
+        yield (
+            f"{quoted(value)} in {rows_of(rows)} is nearly {quoted(meant)}: a slip? It {leave}."
+            if meant
+            else f"{quoted(value)} in {rows_of(rows)}: no value? Then missing=({quoted(value)},). It {leave}."
+        )
     if column.unlisted:
         leave = "which are not listed and would leave" if column.closed else "which are not listed"
         where = _where(column, "unlisted", stats)

@@ -13,6 +13,7 @@ import polars as pl
 from assay.checks.contract.field import FieldOptions
 from assay.checks.contract.rules import Column
 from assay.checks.drafting.column_stats import MOST_VALUES, RARE, ROWS_PER_VALUE, ColumnStats, Tally, shapes
+from assay.checks.drafting.doubtful_values import doubtful_values
 from assay.checks.drafting.ranges import Range
 from assay.checks.drafting.text_types import SHARE
 from assay.checks.text.formats import parser
@@ -192,9 +193,13 @@ class ColumnTally:
             for value, (rows, seen, _) in values.items()
             if (rows >= RARE * average and seen >= min(2, batches)) or (batches >= BATCHES and seen >= batches / 2)
         }
-        others = {value: entry for value, entry in values.items() if value not in listed}
+        meant = doubtful_values({value: rows for value, (rows, _, _) in values.items()})
+        slips = {value: near for value, near in meant.items() if value in listed}
+        listed -= slips.keys()
+        others = {value: entry for value, entry in values.items() if value not in listed and value not in slips}
         unlisted = sum(rows for rows, _, _ in others.values())
-        new = sum(rows for rows, _, is_new in values.values() if is_new)
+        new = sum(rows for value, (rows, _, is_new) in values.items() if is_new and value not in slips)
+        doubted = sum(values[value][0] for value in slips)
         rare = _Count(unlisted, max((seen for _, seen, _ in others.values()), default=0))
         rare.examples.update(shapes(pl.Series(sorted(others), dtype=pl.String)))
         return replace(
@@ -205,7 +210,9 @@ class ColumnTally:
             closed=len(listed) > 1
             and batches >= BATCHES
             and new <= NEW * self.late_present
-            and unlisted <= NEW * found.present,
+            and unlisted <= NEW * found.present
+            and doubted <= (1 - SHARE) * found.present,
+            doubtful=tuple((value, near, values[value][0]) for value, near in sorted(slips.items())),
             tallies={**found.tallies, "unlisted": rare.tally()},
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from assay.checks.suggesting.finding import Finding, Findings
 from assay.checks.suggesting.text_column import TextColumn
+from assay.checks.text.edits import edit_kind, normal_form
 
 #: A frequent value occurs so often, and so many times as often as the rare one.
 FREQUENT, TIMES = 4, 4
@@ -14,7 +15,6 @@ FREQUENT, TIMES = 4, 4
 SHORT, CLOSED, MANY_TIMES = 3, 0.97, 30
 #: So many values of each kind are compared.
 MOST_FREQUENT, MOST_RARE = 5_000, 20_000
-_SEPARATORS = re.compile(r"[\W_]+")
 #: If more rows than this share write their value in a rarer form, both forms are in use.
 SECOND_FORM = 0.05
 #: A letter in a code with digits says more than one in a word: another one makes another code.
@@ -93,7 +93,7 @@ class Neighbours:
             half = len(text) // 2
             self.starts[len(text), text[:half]].append(text)
             self.ends[len(text), text[half:]].append(text)
-            self.forms[_normal(text)].append(text)
+            self.forms[normal_form(text)].append(text)
 
     def has_equal(self, text: str, rows: int) -> bool:
         """Whether a near value is about as frequent, so that both are right."""
@@ -115,55 +115,10 @@ class Neighbours:
         return best
 
     def _candidates(self, text: str) -> set[str]:
-        found = set(self.forms.get(_normal(text), ()))
+        found = set(self.forms.get(normal_form(text), ()))
         for length in (len(text) - 1, len(text), len(text) + 1):
             half = length // 2
             found.update(self.starts.get((length, text[:half]), ()))
             if length - half <= len(text):
                 found.update(self.ends.get((length, text[len(text) - (length - half) :]), ()))
         return found
-
-
-def _normal(text: str) -> str:
-    return _SEPARATORS.sub("", text).casefold()
-
-
-def edit_kind(rare: str, frequent: str) -> str | None:
-    """How the rare value may have come from the frequent one by one edit; None if not, or if they may well be two values.
-
-    form: case, spaces, punctuation. foreign: a letter where a digit was, or the other way round. letter: another letter.
-    """
-    if rare == frequent:
-        return None
-    if _normal(rare) == _normal(frequent):
-        return "form" if len(_normal(rare)) > 1 else None
-    start = 0
-    while start < min(len(rare), len(frequent)) and rare[start] == frequent[start]:
-        start += 1
-    end = 0
-    while end < min(len(rare), len(frequent)) - start and rare[-1 - end] == frequent[-1 - end]:
-        end += 1
-    ours, theirs = rare[start : len(rare) - end], frequent[start : len(frequent) - end]
-    swapped = len(ours) == 2 and ours == theirs[::-1]
-    if max(len(ours), len(theirs)) > 1 and not swapped:
-        return None
-    if all(c.isdigit() for c in ours + theirs):
-        return None
-    if len(ours) == len(theirs) == 1 and ours.isdigit() != theirs.isdigit():
-        # "1a" and "11": of a code with letters of its own each may be another one.
-        return "foreign" if ours.isalpha() or theirs.isalpha() else None
-    if min(len(rare), len(frequent)) < 2 or _is_token(rare, start, end) or _is_token(frequent, start, end):
-        return None
-    if (not ours and theirs == "s" and not end) or (not theirs and ours == "s" and not end):
-        return None  # a plural
-    return "letter"
-
-
-def _is_token(text: str, start: int, end: int) -> bool:
-    """Whether what differs is a word of a letter or two within the text (Type A and Type B), which tells two values apart."""
-    stop = len(text) - end
-    while start > 0 and text[start - 1].isalnum():
-        start -= 1
-    while stop < len(text) and text[stop].isalnum():
-        stop += 1
-    return 0 < stop - start <= 2 and stop - start < len(text)

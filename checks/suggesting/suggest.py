@@ -224,7 +224,7 @@ def _shown(
     for number, (row, column, confidence, finding, kind, others) in enumerate(doubts):
         source = sources[row] if sources else None
         yield Suggestion(
-            id=hashlib.sha256(f"{column}\0{source or places[row]}".encode()).hexdigest()[:10],
+            id=suggestion_id(column, source or places[row]),
             row=places[row],
             key=keys[number] if keys else {},
             column=column,
@@ -237,6 +237,12 @@ def _shown(
             given=finding.given,
             source=source,
         )
+
+
+def suggestion_id(column: str, row: str | int) -> str:
+    """The id of what is suggested about a cell. `row`: where it was delivered, `SHA256:ROW` with 12 characters of the digest;
+    else its number in the table."""
+    return hashlib.sha256(f"{column}\0{row}".encode()).hexdigest()[:10]
 
 
 def _sources(rows: pl.DataFrame) -> list[str]:

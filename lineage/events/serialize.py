@@ -47,7 +47,6 @@ class Plain(dict[str, Any]):
             return self._text
 
 
-_quoted = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(sort_keys=True, default=index, check_circular=False).encode
 
 
@@ -55,12 +54,9 @@ def _json(value: Any) -> str:
     kind = type(value)
     if kind is Plain:
         return value.text
-    if kind is str:
-        return _quoted(value)
     if kind is dict:
         return "{" + ", ".join([f"{_key(name)}: {_json(value[name])}" for name in sorted(value)]) + "}"
-    # Only datasets hold facets whose texts are known. Lists of anything else, such as the results of checks, are encoded at once.
-    if kind is list and value and type(value[0]) is dict and "facets" in value[0]:
+    if kind is list:
         return "[" + ", ".join(map(_json, value)) + "]"
     return _encode(value)
 

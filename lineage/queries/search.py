@@ -1,55 +1,68 @@
-"""Search over everything that events name: datasets, jobs, columns, rules, owners and tags by their words, in any order, with
-separators ignored and one slip of the keys forgiven; runs, versions and digests by their beginning.
+"""Search over everything that events name: datasets, jobs, columns, rules, contracts, owners, tags and code versions by their
+words, in any order, with separators ignored and one slip of the keys forgiven; runs, versions and digests by their ids.
 
 Of each word of the text the words of the index are found that hold it, or are one edit away; the word that the fewest labels
 have leads to candidates, and these are judged by all words.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
-from assay.lineage.events.naming import LOGICAL, dataset_name
+from assay.lineage.events.naming import LOGICAL
+from assay.lineage.queries.id_search import Hit, Kind, by_ending, by_part_of_id, by_whole_id
 from assay.lineage.queries.nodes import LONGEST, GraphNode, NodeReader
 from assay.lineage.queries.nodes import Kind as NodeKind
 from assay.lineage.queries.standing import Label, Standing, standing
 from assay.lineage.store import bulk
 from assay.lineage.store.facet_index import OTHER_NAMES
-from assay.lineage.store.labels import COLUMN, DATASET, JOB, OWNER, RULE, TAG, label_text, plain_words, words_of
+from assay.lineage.store.labels import (
+    CODE,
+    COLUMN,
+    CONTRACT,
+    DATASET,
+    JOB,
+    OWNER,
+    RULE,
+    TAG,
+    label_text,
+    plain_words,
+    words_of,
+)
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.store.schema import datasets
 
-Kind = Literal["dataset", "job", "run", "version", "column", "rule", "owner", "tag"]
-KINDS: dict[int, Kind] = {DATASET: "dataset", JOB: "job", COLUMN: "column", RULE: "rule", OWNER: "owner", TAG: "tag"}
-SHOWN: tuple[Kind, ...] = ("dataset", "job", "run", "version", "column", "rule", "owner", "tag")
-_ORDER: tuple[Kind, ...] = ("run", "version", "dataset", "job", "column", "rule", "owner", "tag")
+KINDS: dict[int, Kind] = {
+    DATASET: "dataset",
+    JOB: "job",
+    COLUMN: "column",
+    RULE: "rule",
+    CONTRACT: "contract",
+    OWNER: "owner",
+    TAG: "tag",
+    CODE: "code",
+}
+SHOWN: tuple[Kind, ...] = (
+    *("dataset", "job", "run", "version", "row"),
+    *("column", "rule", "contract", "owner", "tag", "code"),
+)
+_ORDER: tuple[Kind, ...] = (
+    *("run", "version", "row", "dataset", "job"),
+    *("column", "rule", "contract", "owner", "tag", "code"),
+)
 CANDIDATES = 500  # words of the index, and labels, that are looked at; of more there is a note
 _OTHERS = 100  # datasets of which all labels are judged
 _WORDS = 12  # of a text; what follows narrows nothing any more
 _SHORTEST_EDIT = 4  # letters of a word that may have a slip in it
-_BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{5,63}")
+_ROW = re.compile(r"(.+?)(?::| row )([0-9][0-9,]*)")  # of a delivered file
+_NUMBERED = re.compile(r"\bv(?=\d)", re.IGNORECASE)  # Orders v1.2
 _NAMES = (DATASET, JOB)
+_OF_JOBS = (JOB, CONTRACT, CODE)
 _EXACT, _BEGINS, _HOLDS, _EDIT = range(4)
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """`namespace` and `name` are of the dataset or job that it leads to, `text` what was found of it (a column, a rule, an owner,
-    a tag, another name; "" for itself), `version` that of a dataset. `node` is the id in the graph. `formerly`: a column, owner,
-    or tag that the latest events do not name any more."""
-
-    kind: Kind
-    namespace: str
-    name: str
-    text: str
-    node: str
-    version: str = ""
-    formerly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +100,38 @@ def search_with(
         return Hits((), False)
     bulk.by_index(connection)
     wanted = set(kinds or _ORDER)
-    hits = dict.fromkeys(hit for hit in _by_id(connection, text, limit + 1) if hit.kind in wanted)
-    if hits and text.startswith(("dataset:", "job:")):
-        return Hits(tuple(hits), False)
+    whole = tuple(hit for hit in by_whole_id(connection, text) if hit.kind in wanted)
+    if whole:
+        return Hits(whole, False)
+    hits = dict.fromkeys(hit for hit in by_part_of_id(connection, text, limit + 1) if hit.kind in wanted)
     found, cut = _by_words(connection, plain_words(text)[:_WORDS], wanted)
-    if not hits and not found and "@" in text:  # a version that no event names, such as that of a training set
-        found, cut = _by_words(connection, plain_words(text.rpartition("@")[0])[:_WORDS], wanted)
+    for otherwise in _written_otherwise(text) if not hits and not found else ():
+        if not found:
+            found, cut = _by_words(connection, plain_words(otherwise)[:_WORDS], wanted)
     hits |= dict.fromkeys(found)
+    if not hits and "row" in wanted:
+        hits |= dict.fromkeys(_rows(connection, text, limit))
+    if not hits and kinds is None:
+        hits |= dict.fromkeys(by_ending(connection, text, limit + 1))
     listed = [hit for hit in hits if namespace is None or hit.namespace == namespace]
     return Hits(tuple(_standing_first(connection, listed, limit)[:limit]), cut or len(listed) > limit)
+
+
+def _written_otherwise(text: str) -> Iterable[str]:
+    """Of a version that no event names, the dataset; of `Orders v1.2`, `Orders 1.2`."""
+    if "@" in text:
+        yield text.rpartition("@")[0]
+    if _NUMBERED.search(text):
+        yield _NUMBERED.sub("", text)
+
+
+def _rows(connection: sa.Connection, text: str, limit: int) -> list[Hit]:
+    """Of `file.csv:17`, `file.csv row 17`, or a file's digest with the row's number: the delivered file."""
+    named = _ROW.fullmatch(text)
+    if named is None:
+        return []
+    files = search_with(connection, named[1], kinds=["dataset", "version"], limit=limit).hits
+    return [replace(hit, kind="row", text=f"row {named[2]}") for hit in files]
 
 
 def _standing_first(connection: sa.Connection, hits: Sequence[Hit], limit: int) -> list[Hit]:
@@ -134,69 +170,6 @@ def nodes_of(store: LineageStore, hits: Iterable[Hit]) -> dict[Hit, GraphNode]:
         keys = {hit: key for hit in hits if (key := reader.key(hit.node)) is not None}
         nodes = reader.nodes(dict.fromkeys(keys.values()))
     return {hit: nodes[key] for hit, key in keys.items()}
-
-
-# -- ids ---------------------------------------------------------------------------------------------------------------
-
-
-def _by_id(connection: sa.Connection, text: str, most: int) -> Iterator[Hit]:
-    low = text.lower()
-    if _BEGINNING.fullmatch(low):
-        yield from _runs(connection, _with_dashes(low), most)
-        yield from _versions(connection, low, most)
-    reader = NodeReader(connection)
-    for node_id in _node_ids(text):
-        node = reader.find(node_id)
-        if node is not None and node.kind != "run":
-            kind: Kind = "version" if node.kind == "dataset" and node.version else node.kind
-            yield Hit(kind, node.namespace, node.name, "", node.id, node.version or "")
-            return
-
-
-def _node_ids(text: str) -> Iterator[str]:
-    """Ids that a text may be: itself, `table@version`, an address."""
-    if text.startswith(("dataset:", "job:")):
-        yield text
-    elif "://" in text or text.startswith("/"):
-        with suppress(ValueError):  # such as http://[::1
-            name = dataset_name(text)
-            yield f"dataset:{name.namespace}:{name.name}"
-    elif "@" in text:
-        yield f"dataset:{LOGICAL}:{text}"
-        yield f"dataset:{text}"
-
-
-def _with_dashes(text: str) -> str:
-    """The beginning of a UUID as ids are written."""
-    digits, parts = text.replace("-", ""), []
-    for length in (8, 4, 4, 4, 12):
-        parts.append(digits[:length])
-        digits = digits[length:]
-    return "-".join(part for part in parts if part)
-
-
-def _runs(connection: sa.Connection, beginning: str, most: int) -> Iterator[Hit]:
-    query = "SELECT r.run_id, j.namespace, j.name FROM runs r JOIN jobs j ON j.id = r.job_id"
-    for row in _beginning(connection, query, "r.run_id", beginning, most):
-        yield Hit("run", row[1], row[2], row[0], f"run:{row[0]}")
-
-
-def _versions(connection: sa.Connection, beginning: str, most: int) -> Iterator[Hit]:
-    query = "SELECT {0}, d.namespace, d.name, v.version FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id"
-    for column in ("v.commit_sha256", "v.version", "d.table_id"):
-        if column == "d.table_id":
-            query = "SELECT d.table_id, d.namespace, d.name, '' FROM datasets d"
-        for row in _beginning(connection, query.format(column), column, beginning, most):
-            node = f"dataset:{row[1]}:{row[2]}" + (f"@{row[3]}" if row[3] else "")
-            yield Hit("version", row[1], row[2], row[0], node, row[3])
-
-
-def _beginning(connection: sa.Connection, query: str, column: str, text: str, most: int) -> Sequence[Any]:
-    """Texts of small letters, digits and dashes that begin so: on SQLite a range of the index."""
-    sqlite = connection.dialect.name == "sqlite"
-    where = f"{column} >= :text AND {column} < :after" if sqlite else f"{column} LIKE :after"
-    given = {"text": text, "after": f"{text}g" if sqlite else f"{text}%", "most": most}
-    return connection.execute(sa.text(f"{query} WHERE {where} ORDER BY 1 LIMIT :most"), given).all()
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
@@ -351,7 +324,7 @@ def _rank(
     mine = every = _levels(asked, label_text(row.kind, row.namespace, row.name, row.text))
     if mine.count(None) == len(mine):
         return None
-    if None in mine and row.text:
+    if None in mine and row.text and row.kind != CODE:  # nearly every digit is in one
         others = levels_of(row.namespace, row.name)
         every = [other if level is None else level for level, other in zip(mine, others, strict=True)]
     if None in every:
@@ -382,5 +355,5 @@ def _level(asked: _Asked, words: Collection[str]) -> int | None:
 
 def _hit(row: Any) -> Hit:
     kind = KINDS[row.kind]
-    node = f"{'job' if row.kind == JOB else 'dataset'}:{row.namespace}:{row.name}"
+    node = f"{'job' if row.kind in _OF_JOBS else 'dataset'}:{row.namespace}:{row.name}"
     return Hit(kind, row.namespace, row.name, "" if kind == "dataset" else row.text, node)

@@ -1,4 +1,5 @@
-"""The words by which datasets and jobs are found: their names, columns, owners, tags, rules and sources, as events say them.
+"""The words by which datasets and jobs are found: their names, columns, owners, tags, rules, sources, contracts and versions of
+code, as events say them.
 
 What an event once carried stays findable. A set of labels is written once: what says nothing new costs one look-up a dataset.
 """
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from assay.lineage.events.naming import LOGICAL, DatasetName
 from assay.lineage.store import bulk
 
-DATASET, JOB, COLUMN, RULE, OWNER, TAG, SOURCE = range(7)
+DATASET, JOB, COLUMN, RULE, OWNER, TAG, SOURCE, CONTRACT, CODE = range(9)
 _LONGEST_LABEL = 600  # characters of its texts together: PostgreSQL indexes no longer ones
 _LONGEST = 200  # characters of a word; what is longer is found by its beginning
 _WORD = re.compile(r"[^\W_]+")
@@ -63,6 +64,21 @@ def dataset_labels(
 
 def job_labels(namespace: str, name: str, facets: Mapping[str, Any]) -> LabelSet:
     return label_set(namespace, name, (JOB, ("",)), *_of_both(facets))
+
+
+def run_labels(namespace: str, name: str, facets: Mapping[str, Any]) -> Iterator[LabelSet]:
+    """Of a job, what a run of it names in its tags: the version of the code, and the contract that it judged by."""
+    tags = facets.get("tags")
+    listed = tags.get("tags") if isinstance(tags, dict) else None
+    if not isinstance(listed, list):
+        return
+    named = {tag.get("key"): tag.get("value") for tag in listed if isinstance(tag, dict)}
+    texts = [(kind, (value,)) for key, kind in _RUN_TAGS if isinstance(value := named.get(key), str) and value]
+    if texts:
+        yield label_set(namespace, name, *texts)
+
+
+_RUN_TAGS = (("contract", CONTRACT), ("code_version", CODE))
 
 
 def _of_both(facets: Mapping[str, Any]) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -20,7 +20,7 @@ from assay.lineage.events.serialize import Plain
 from assay.lineage.store.event_form import is_named, refuse_nameless, uuid_text
 from assay.lineage.store.explicit import explicit_sources
 from assay.lineage.store.facet_shape import SIDES, FacetMentions, Shape, facet_mentions, shape_of
-from assay.lineage.store.labels import LabelSet, dataset_labels, job_labels
+from assay.lineage.store.labels import LabelSet, dataset_labels, job_labels, run_labels
 
 _UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE_TEXT = re.compile("[\\0\\ud800-\\udfff]")
@@ -128,18 +128,23 @@ def read_event(body: bytes, parsed: Any = None) -> EventFacts:
         mentions=tuple([_facet_mentions(*item) for item in given]),
         job_shape=shape_of("", False, tuple(_mapping(job, "facets"))),
         run_shape=shape_of("", False, tuple(_mapping(run, "facets"))),
-        labels=tuple(_labels(job, given, checks)),
+        labels=tuple(_labels(job, run, given, checks)),
     )
 
 
 def _labels(
-    job: Mapping[str, Any], given: list[tuple[DatasetUse, Mapping[str, Any]]], checks: Iterable[EventCheck]
+    job: Mapping[str, Any],
+    run: Mapping[str, Any],
+    given: list[tuple[DatasetUse, Mapping[str, Any]]],
+    checks: Iterable[EventCheck],
 ) -> Iterator[LabelSet]:
     rules: dict[str, set[str]] = {}
     for check in checks:
         rules.setdefault(check.dataset, set()).add(check.name)
     if job:
-        yield job_labels(_redacted(job["namespace"]), _redacted(job["name"]), _mapping(job, "facets"))
+        namespace, name = _redacted(job["namespace"]), _redacted(job["name"])
+        yield job_labels(namespace, name, _mapping(job, "facets"))
+        yield from run_labels(namespace, name, _mapping(run, "facets"))
     for use, described in given:
         judged = rules.get(use.table, set()) | rules.get(use.name, set()) if rules else ()
         key = dataset_key(described)

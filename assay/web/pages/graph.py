@@ -1,7 +1,7 @@
 """`/graph`: the neighbourhood of a node, which grows in place, and the columns of its tables."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,7 @@ from assay.web.layout import Layout, arrange
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, heading, kind_of, logical, near_tables, pipeline_link, style_of
 from assay.web.settings_missing import lacking_of
+from assay.web.table_states import rows_aside, rule_words
 from assay.web.view import DEEPEST, Side, View, parse, text_of
 from assay.web.visible import VisibleGraph, visible_graph
 
@@ -165,7 +166,7 @@ def _card(
         version=_short(words["version"]),
         note=partition or _note(node),
         also=f"written {_note(node)}" if partition else "",
-        badge=_badge(node),
+        badge=_badge(columns.lake, node),
         opened=opened,
         rows=_rows(node, view, columns, lit, selected) if opened else (),
         actions=_actions(node, focus, view) if opened else (),
@@ -256,12 +257,25 @@ def _minute(iso: Any) -> str:
     return str(iso)[:16].replace("T", " ") if iso else ""
 
 
-def _badge(node: GraphNode) -> Badge | None:
+def _badge(lake: Lake, node: GraphNode) -> Badge | None:
     checks = node.facts.get("checks")
     if not checks:
         return None
     names = {state: checks.get(state.replace(" ", "_"), []) for state in CheckState}
-    return checks_badge(names, held=checks["passed"])
+    table = logical(node) if node.kind == "dataset" else ""
+    words = _words(lake, table, node.version) if table and any(names[state] for state in _MATTERING) else str
+    return checks_badge(names, held=checks["passed"], words=words, rows=rows_aside(lake, table))
+
+
+_MATTERING = (CheckState.SET_ASIDE, CheckState.WARNED, CheckState.FAILED)
+
+
+def _words(lake: Lake, table: str, version: str | None) -> Callable[[str], str]:
+    """What rules demand, by the contract that judged a version; their names where that cannot be read."""
+    try:
+        return rule_words(lake, lake.table(table).at().index.commit(int(version or "")))
+    except (AssayError, ValueError):
+        return str
 
 
 def _short(version: str) -> str:

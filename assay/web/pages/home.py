@@ -1,7 +1,6 @@
 """The first page: every table, model and recent prediction; or what a search finds."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +15,12 @@ from assay.lineage.predictions.about import beginning_with, predictions_matching
 from assay.lineage.predictions.find_prediction import ID, UNREADABLE
 from assay.lineage.predictions.latest import LoggedPrediction
 from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME, outputs_of
+from assay.lineage.queries.id_search import Hit
 from assay.lineage.queries.nodes import GraphNode
-from assay.lineage.queries.search import Hit, nodes_of, search, search_all
+from assay.lineage.queries.search import SHOWN, nodes_of, search_all
 from assay.lineage.store.lineage_store import LineageStore
 from assay.web.ages import age_badge
+from assay.web.badges import Badge
 from assay.web.drawing import cut
 from assay.web.html import HEADERS, link, page
 from assay.web.missing import Missing, MissingBatches
@@ -27,28 +28,36 @@ from assay.web.node_labels import LONGEST, graph_link, heading, near_tables, pip
 from assay.web.pages.browse import other_producers
 from assay.web.pipeline import PipelineView, picture_of, pipeline_of
 from assay.web.settings_missing import Lacking, lacking_of
-from assay.web.table_states import state_badge, table_states
+from assay.web.table_states import state_badge, table_states, undeclared_badges
 from assay.web.values import answer_text, metrics, moment
 from assay.why.judged_by import DeclaredNow
+from assay.why.lake_search import LakeHit, find_suggestion, search_lake
 from assay.why.shown import Classes, classes_of_lake, shown_answers, shown_keys, shown_predictions
 
 FOUND = 50
 RECENT = 15
 _SHA = 12
-_DIGEST = re.compile(r"[0-9a-f]{6,64}")
+_PARTS = ("column", "rule", "owner", "tag")
 
 
-def home_page(store: LineageStore, lake: Lake, declared: Callable[[], DeclaredNow], request: Request) -> Response:
+def home_page(
+    store: LineageStore,
+    lake: Lake,
+    declared: Callable[[], DeclaredNow],
+    tables: Callable[[], Collection[str] | None],
+    request: Request,
+) -> Response:
     text = request.query_params.get("q", "").strip()
     if not text:
         states, missing, lacking = list(table_states(lake)), MissingBatches(lake), lacking_of(lake)
-        pipeline = pipeline_of(states, missing, lacking, PipelineView())
+        undeclared = undeclared_badges(lake, tables())
+        pipeline = pipeline_of(states, missing, lacking, PipelineView(), undeclared)
         return page(
             "home.html",
             q="",
             pipeline=picture_of(pipeline, PipelineView(), None, unfolds=False) if states else None,
             left_out=pipeline.left_out,
-            tables=_tables(states, missing, lacking),
+            tables=_tables(states, missing, lacking, undeclared),
             models=_models(states),
             predictions=_predictions(lake, states, declared),
             others=_others(store),
@@ -63,7 +72,8 @@ def search_page(store: LineageStore, lake: Lake, declared: Callable[[], Declared
     if not text:
         return RedirectResponse("/", 303, HEADERS)
     predictions = _matching(lake, text)
-    if not predictions and search_all(store, text, limit=1).hits:
+    # What is only the ending of an id may as well be about somebody.
+    if not predictions and (search_all(store, text, kinds=SHOWN, limit=1).hits or search_lake(lake, text, 1)):
         return RedirectResponse(link("/", q=text), 303, HEADERS)
     return _found(store, lake, declared, text, predictions)
 
@@ -75,15 +85,20 @@ def _found(
     text: str,
     predictions: list[LoggedPrediction],
 ) -> Response:
-    nodes = search(store, text, limit=1) if _is_uuid(text) else []
-    if _is_uuid(text) and not nodes:  # runs are in the index, predictions are in the lake
-        return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
-    found = search_all(store, text, limit=FOUND)
+    found = search_all(store, text, kinds=("run", "version") if _is_uuid(text) else None, limit=FOUND)
+    in_lake = search_lake(lake, text, FOUND)
+    if not found.hits and not in_lake and not predictions:
+        if _is_uuid(text):  # its page says what is known of it, and whether it was lost
+            return RedirectResponse(link(f"/trace/{text}"), 303, HEADERS)
+        in_lake = find_suggestion(lake, text)
     nodes_of_hits = nodes_of(store, found.hits)
-    hits = [_hit(hit, nodes_of_hits[hit]) for hit in found.hits if hit in nodes_of_hits]
-    hits = [*_models_with_digest(lake, text), *hits]
+    tables = set(lake.tables())
+    hits = [_in_lake(hit) for hit in in_lake]
+    hits += [_hit(hit, nodes_of_hits[hit], tables) for hit in found.hits if hit in nodes_of_hits]
     if len(predictions) == 1 and not hits:
         return RedirectResponse(link(f"/trace/{predictions[0].id}"), 303, HEADERS)
+    if not predictions and not found.more and len({hit["href"] for hit in hits}) == 1 and hits[0]["opens"]:
+        return RedirectResponse(hits[0]["href"], 303, HEADERS)
     near = {} if hits or predictions else near_tables(lake, text)
     return page(
         "home.html",
@@ -130,26 +145,33 @@ def _prediction(item: LoggedPrediction, classes: Classes) -> dict[str, Any]:
     }
 
 
-def _hit(hit: Hit, node: GraphNode) -> dict[str, Any]:
+def _hit(hit: Hit, node: GraphNode, tables: Collection[str]) -> dict[str, Any]:
+    """`opens`: alone, it is opened. A column, a rule, an owner and a tag are something of what would be opened."""
     short = cut(node.version or "", _SHA)  # other producers' versions may be digests
-    row = {**heading(node), "href": graph_link(node.id), "short_version": short}
-    if hit.kind in ("column", "rule", "owner", "tag"):
+    row = {**heading(node), "href": graph_link(node.id), "short_version": short, "opens": hit.kind not in _PARTS}
+    if hit.kind in _PARTS:
         return row | {"title": hit.text, "kind": f"{hit.kind} of {row['title']}{', formerly' if hit.formerly else ''}"}
+    if hit.kind in ("contract", "code"):  # columns of the page of a table's versions
+        href = link(f"/versions/{hit.name}") if hit.name in tables else row["href"]
+        return row | {"title": hit.text, "kind": f"{hit.kind} of {hit.name}", "href": href}
+    if hit.kind == "row":
+        return row | {"kind": f"{hit.text} of a delivered file", "href": link("/impact", file=hit.name)}
+    if hit.kind == "run" and hit.text not in hit.node:
+        return row | {"where": f"{row['where']}, a step of Dagster run {hit.text}"}
     return row
 
 
-def _models_with_digest(lake: Lake, text: str) -> list[dict[str, Any]]:
-    """The models whose artefact's SHA-256 begins so: it is in the tables of models only."""
-    beginning = text.lower()
-    if not _DIGEST.fullmatch(beginning):
-        return []
-    models = _models(list(table_states(lake, Kind.MODELS)))
-    return [
-        {"title": model["name"], "kind": "model", "version": model["version"], "short_version": model["version"]}
-        | {"href": model["href"], "where": f"SHA-256 {model['digest']}"}
-        for model in models
-        if model["digest"].startswith(beginning)
-    ]
+def _in_lake(hit: LakeHit) -> dict[str, Any]:
+    href = pipeline_link(hit.table) if hit.kind == "model" else link(f"/versions/{hit.table}")
+    return {
+        "title": hit.title,
+        "kind": hit.kind if hit.kind == "model" else f"{hit.kind} of {hit.table}",
+        "version": "",
+        "short_version": "",
+        "href": href,
+        "where": hit.about,
+        "opens": hit.kind != "rule",
+    }
 
 
 def _is_uuid(text: str) -> bool:
@@ -160,12 +182,19 @@ def _is_uuid(text: str) -> bool:
 
 
 def _tables(
-    states: list[tuple[str, TableState | AssayError]], missing: MissingBatches, lacking: dict[str, Lacking]
+    states: list[tuple[str, TableState | AssayError]],
+    missing: MissingBatches,
+    lacking: dict[str, Lacking],
+    undeclared: Mapping[str, Badge],
 ) -> list[dict[str, Any]]:
-    rows = [_table(name, state, missing.of(name), lacking.get(name)) for name, state in states]
+    """By name; those that are no longer declared last, without what somebody would have to do about them."""
+    alive = [(name, state) for name, state in states if name not in undeclared]
+    rows = [_table(name, state, missing.of(name), lacking.get(name)) for name, state in alive]
     never = {*missing.never_made(), *lacking} - {name for name, _ in states}
     rows += [_never_made(name, missing.of(name), lacking.get(name)) for name in never]
-    return sorted(rows, key=lambda row: row["name"])
+    gone = [_table(name, state, None, None) for name, state in states if name in undeclared]
+    last = [row | {"badge": undeclared[row["name"]], "old": None, "failed": False} for row in gone]
+    return [*sorted(rows, key=lambda row: row["name"]), *last]
 
 
 def _never_made(name: str, lacks: Missing | None, lacking: Lacking | None) -> dict[str, Any]:
@@ -218,7 +247,6 @@ def _models(states: list[tuple[str, TableState | AssayError]]) -> list[dict[str,
                 "training_set": row.get("training_set") or "",
                 "metrics": metrics(row.get("metrics")),
                 "sha256": str(row.get("sha256", ""))[:_SHA],
-                "digest": str(row.get("sha256", "")),
             }
             for row in reversed(rows)
         ]

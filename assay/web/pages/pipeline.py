@@ -1,7 +1,7 @@
 """`/pipeline`: the tables around one, or all of them, each once; versions, runs and columns on demand."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -15,15 +15,15 @@ from assay.web.missing import MissingBatches
 from assay.web.node_labels import LONGEST, dataset_id, graph_link, near_tables, pipeline_link, style_of, table_kind
 from assay.web.pipeline import Pipeline, PipelineView, picture_of, pipeline_of
 from assay.web.settings_missing import lacking_of
-from assay.web.table_states import table_states
+from assay.web.table_states import table_states, undeclared_badges
 
 OPENED = 20  # cards
 
 
-def pipeline_page(lake: Lake, request: Request) -> Response:
+def pipeline_page(lake: Lake, tables: Callable[[], Collection[str] | None], request: Request) -> Response:
     view = _view(request)
     missing, lacking = MissingBatches(lake), lacking_of(lake)
-    pipeline = pipeline_of(table_states(lake), missing, lacking, view)
+    pipeline = pipeline_of(table_states(lake), missing, lacking, view, undeclared_badges(lake, tables()))
     if view.table and view.table not in pipeline.tables:
         message = f"The lake has no table {cut(view.table, LONGEST)}."
         raise PageError(404, "No such table", message, "Choose a table of the pipeline.", near_tables(lake, view.table))

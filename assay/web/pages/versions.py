@@ -1,5 +1,6 @@
 """`/versions/<table>`: every version of a table, newest first."""
 
+from collections.abc import Callable, Collection
 from itertools import pairwise
 from typing import Any
 
@@ -17,17 +18,19 @@ from assay.web.html import PageError, link, page
 from assay.web.missing import MissingBatches
 from assay.web.node_labels import dataset_id, graph_link, near_tables, pipeline_link, style_of, table_kind
 from assay.web.settings_missing import lacking_of
+from assay.web.table_states import rows_aside, rule_words, undeclared_badges
 from assay.web.values import moment
 
 LISTED = 100
 _SHA = 12
 
 
-def versions_page(lake: Lake, request: Request) -> Response:
+def versions_page(lake: Lake, tables: Callable[[], Collection[str] | None], request: Request) -> Response:
     table, text = request.path_params["table"], request.query_params.get("until", "")
     if text and not (text.isascii() and text.isdecimal()):
         raise PageError(400, "No such version", "until is not a whole number.", "Leave it out for the newest versions.")
     missing, lacking = MissingBatches(lake).of(table), lacking_of(lake).get(table)
+    undeclared = undeclared_badges(lake, tables()).get(table)
     refused = missing.rows() if missing else []
     try:
         log = lake.table(table).at().index
@@ -39,7 +42,7 @@ def versions_page(lake: Lake, request: Request) -> Response:
         if (missing or lacking) and isinstance(problem, TableMissing):
             words = {"table": table, "style": style_of(table_kind(table)), "missing": missing, "refused": refused}
             none = {"graph": "", "pipeline": "", "age": None, "old": None, "versions": [], "older": "", "rest": 0}
-            return page("versions.html", lacking=lacking, **none, **words)
+            return page("versions.html", undeclared=undeclared, lacking=lacking, **none, **words)
         near = near_tables(lake, table)
         raise PageError(404, "No such table", str(problem), "Choose a table from the first page.", near) from None
     earlier, later = dict(pairwise(newest)), contracts_since(lake, table, listed)
@@ -49,29 +52,32 @@ def versions_page(lake: Lake, request: Request) -> Response:
         style=style_of(table_kind(table)),
         graph=graph_link(dataset_id(table)),
         pipeline=pipeline_link(table),
-        age=age_of(lake.table(table).at()),
+        age=age_of(lake.table(table).at()) if undeclared is None else None,
         old=age_badge(lake.table(table).at()),
         missing=missing,
         lacking=lacking,
+        undeclared=undeclared,
         refused=refused,
         versions=[
-            _version(table, commit, earlier.get(commit.version), later.get(commit.version, "")) for commit in listed
+            _version(lake, table, commit, earlier.get(commit.version), later.get(commit.version, ""))
+            for commit in listed
         ],
         older=link(f"/versions/{table}", until=str(newest[LISTED])) if rest else "",
         rest=rest,
     )
 
 
-def _version(table: str, commit: Commit, before: int | None, later: str) -> dict[str, Any]:
+def _version(lake: Lake, table: str, commit: Commit, before: int | None, later: str) -> dict[str, Any]:
     """`later`: the version of the contract that came to the same afterwards."""
     contract = commit.contract
+    names = by_state(check for check in commit.checks if check["table"] == table)
     return {
         "version": commit.version,
         "href": graph_link(dataset_id(table, commit.version)),
         "written": moment(commit.timestamp),
         "partition": commit.partition or "",
         "rows": f"{commit.rows:,}" if commit.rows is not None else "",
-        "badge": checks_badge(by_state(check for check in commit.checks if check["table"] == table)),
+        "badge": checks_badge(names, words=rule_words(lake, commit), rows=rows_aside(lake, table)),
         "contract": f"{contract['name']} {contract['version']}{f'; {later} too' if later else ''}" if contract else "",
         "code": commit.code_version[:_SHA],
         "before": before,

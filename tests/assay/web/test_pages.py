@@ -129,7 +129,9 @@ def test_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
     assert "no tables yet" in page.text
     assert "assay demo" in page.text
     assert (
-        Page(client.get("/?q=x").text).text.count("No table, job, column, rule or owner has these words in its name")
+        Page(client.get("/?q=x").text).text.count(
+            "No table, job, column, rule, contract or owner has these words in its name"
+        )
         == 1
     )
     store.close()
@@ -365,7 +367,10 @@ def test_a_search_longer_than_any_name_finds_nothing_and_breaks_nothing(client: 
 def test_the_checks_of_a_table_are_those_of_all_its_days(client: TestClient) -> None:
     """The second of three days broke a rule; its rows are in quarantine, as agreed."""
     page = client.get("/").text
-    assert "rows that broke 1 of 2 rules are in quarantine, as agreed: text.not_null; in 1 of 3 batches" in page
+    assert (
+        "rows that broke 1 of 2 rules are in quarantine, as agreed: text is there (text.not_null); in 1 of 3 batches"
+        in page
+    )
 
 
 def test_a_run_leads_to_its_page_in_dagster(client: TestClient) -> None:

@@ -1,7 +1,9 @@
 """Sources of every rhythm and mode, as somebody declares them in a project of their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -75,7 +77,8 @@ def _first(kind: Kind) -> str:
     return {"hourly": "2025-01-01-00", "weekly": "2025-01-06", "monthly": "2025-01"}[kind.rhythm]
 
 
-def clock_changes(zone: str) -> list[datetime]:
+@cache
+def clock_changes(zone: str) -> Sequence[datetime]:
     """When clocks are changed in 2025; where they are not, two moments."""
     hours = [datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=number) for number in range(24 * 364)]
     shifts = [hour.astimezone(ZoneInfo(zone)).utcoffset() for hour in hours]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event as events
 
+from assay.lineage.queries.search import search_all
 from assay.lineage.queries.walk import upstream
 from assay.lineage.store import bulk
 from assay.lineage.store.lineage_store import LineageStore
@@ -82,3 +83,11 @@ def test_a_walk_asks_once_a_level_however_wide_it_is(store: LineageStore, asked:
         assert len(found.nodes) == 4 * width + 1 + 3 * width + 1
         counts += count
     assert counts[0] == counts[1] <= 7 * 4
+
+
+def test_an_edit_reads_all_words_twice_a_word(store: LineageStore, asked: list[str]) -> None:
+    """Once for what holds the word, once for what is an edit away: the words of a store are many."""
+    store.put(event("COMPLETE", outputs=[dataset("clean/tickets", "7")]))
+    asked.clear()
+    assert search_all(store, "clen tickts").hits
+    assert len([text for text in asked if " FROM words WHERE " in text]) == 4

@@ -121,3 +121,26 @@ def test_another_script_is_found() -> None:
     assert [item.ok for item in check_script({"verify.py": b"print('VERIFIED')"}, b"a script")] == [None]
     assert list(check_script({"verify.py": b"a script"}, b"a script")) == []
     assert [item.ok for item in check_script({}, b"a script")] == [False]
+
+
+A, B = "a" * 64, f"{hashlib.sha256(b'x').hexdigest()}  x\n"
+
+
+@pytest.mark.parametrize(
+    ("sums", "files", "problem"),
+    [
+        (B, {"x": b"x"}, ""),
+        (B[:-1], {"x": b"x"}, "is missing or cut off"),
+        ("", {}, "is missing or cut off"),
+        (f"{B}what is this\n", {"x": b"x"}, "line 2 is no digest and name"),
+        (f"{B}{A}  ../y\n", {"x": b"x", "../y": b"y"}, "no name of a file in a bundle"),
+        (f"{B}{A}  y\n", {"x": b"x"}, "not readable in the bundle"),
+        (B, {"x": b"y"}, "has another SHA-256"),
+        (B, {"x": b"x", "y": b"y"}, "not listed"),
+    ],
+)
+def test_sums_say_of_each_file_what_it_is(sums: str, files: dict[str, bytes], problem: str) -> None:
+    given = files | {SUMS: sums.encode()} if sums else files
+    findings = list(check_sums(given))
+    assert [item.ok for item in findings] == [not problem], findings
+    assert problem in findings[0].detail

@@ -1,0 +1,1 @@
+"""`assay lineage search`: what a text names."""
