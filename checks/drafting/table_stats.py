@@ -196,16 +196,18 @@ def _sample(batches: Sequence[Batch]) -> _Sample:
 
 def _common(name: str, dtypes: Sequence[pl.DataType]) -> pl.DataType:
     """A type that can hold the values of all: text, if there is nothing better."""
+    plain = [not (dtype.is_nested() or dtype == pl.Binary) for dtype in dtypes]
     empty = [pl.DataFrame(schema={name: dtype}) for dtype in dtypes]
     try:
-        return pl.concat(empty, how="vertical_relaxed").schema[name]
+        if any(plain) == all(plain):  # of a list and a text Polars says text, and cannot make it of the list
+            return pl.concat(empty, how="vertical_relaxed").schema[name]
     except pl.exceptions.PolarsError:
-        if any(dtype.is_nested() or dtype == pl.Binary for dtype in dtypes):
-            listed = ", ".join(map(str, dtypes))
-            raise AssayError(
-                f"The column {name!r} is of types that have nothing in common ({listed}): draft from files of one kind."
-            ) from None
-        return pl.String()
+        if all(plain):
+            return pl.String()
+    listed = ", ".join(map(str, dtypes))
+    raise AssayError(
+        f"The column {name!r} is of types that have nothing in common ({listed}): draft from files of one kind."
+    )
 
 
 def _other_kinds(rows: pl.DataFrame) -> dict[str, int]:

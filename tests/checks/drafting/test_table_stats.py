@@ -151,8 +151,9 @@ def test_texts_that_mean_no_value_in_one_column_mean_it_in_all() -> None:
 def test_batches_of_several_types_and_of_types_with_nothing_in_common() -> None:
     said = source(stats_of_days([day(0, v=[1] * 100), day(1, v=["x"] * 100), day(2, v=["y"] * 100)]))
     assert "Of several types: String in 2 days, Int64 in 1 day." in said
-    with pytest.raises(AssayError, match=r"'v' is of types that have nothing in common"):
-        stats_of_days([day(0, v=[1] * 100), day(1, v=[[1]] * 100)])
+    for one, other in (([1], [[1]]), (["x"], [["x"]]), ([b"x"], ["x"])):
+        with pytest.raises(AssayError, match=r"'v' is of types that have nothing in common"):
+            stats_of_days([day(0, v=one * 100), day(1, v=other * 100)])
 
 
 def test_batches_that_cannot_be_used_are_left_out_and_counted() -> None:
