@@ -117,5 +117,7 @@ def _program(request: Mapping[str, Any]) -> Callable[[], Any]:
 
 
 if __name__ == "__main__":
+    # Not this folder: its `assay`, which are tests, would be found before what is installed.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
     _import(IMPORTS)
     serve(socket.socket(fileno=int(sys.argv[1])))()

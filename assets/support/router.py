@@ -16,7 +16,7 @@ NUMBERS = [*ticket.feature_names, *customer_activity.feature_names]
 router_features = FeatureSet(
     "router",
     [ticket, customer_activity, ticket_text],
-    description="What an intent is told from: the ticket's text, and what its customer did lately.",
+    description="What an intent is recognised by: the ticket's text, and what its customer did lately.",
     owner="support-ml",
 )
 

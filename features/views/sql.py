@@ -41,7 +41,7 @@ class Sql:
 
     Raises:
         AssayError: For a query that cannot be read, reads anything but tables of the lake, does not name its columns, or gives
-            something else each time; a window over a table that it does not read; a duration that is none.
+            something else each time; a window over a table that it does not read; a width that is no duration.
     """
 
     query: str

@@ -97,7 +97,12 @@ def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -
             raise _unknown_node()
         return Answer(_node(record))
 
-    @router.get("/graph", response_model=responses.Subgraph, responses=MISSING)
+    @router.get(
+        "/graph",
+        response_model=responses.Subgraph,
+        responses=MISSING,
+        dependencies=[Depends(only("focus", "up", "down", "as_of", "limit"))],
+    )
     def graph(
         focus: Annotated[str | None, Query(description="a node's id; without it: the whole graph")] = None,
         up: Steps = 1,
@@ -176,7 +181,7 @@ def create_router(store: LineageStore, lake: Lake, shown: Shown | None = None) -
         except AssayError as error:
             raise HTTPException(404, str(error)) from None
 
-    @router.get("/diff", response_model=responses.Diff, responses=MISSING)
+    @router.get("/diff", response_model=responses.Diff, responses=MISSING, dependencies=[Depends(only("a", "b"))])
     def diff_of(a: Dataset, b: Dataset) -> Answer:
         """What differs between two versions, and in how they were made: schema, rows, contract, checks, code, inputs."""
         try:

@@ -91,12 +91,12 @@ def rebuild(store: LineageStore, lake: Lake, deployment: str = "assay") -> Rebui
     known = {run.id: run for run in store.runs()}
     with uncollected():
         found, kept = published(lake, lake.tables()), read_records(lake.storage)
-        contradictions = [*_of_commits(store, found), *_of_records(store, kept.records, known)] if known else []
+        contradictions = [*_contradictions(store, found, kept.records, known, deployment)] if known else []
         doubted = {item.what for item in contradictions}
         added = 0
         missing = _missing(found.runs, kept.records, known, deployment, lake)
         while batch := list(islice(missing, BATCH)):
-            sound = [run for run in batch if not doubted or not _rests_on(run, doubted)]
+            sound = [run for run in batch if not doubted or not _is_doubted(run, doubted)]
             facts_of_all = [facts for run in sound for facts in run]
             store.put_facts([facts for facts in facts_of_all if facts.kind != "ABORT"], once=True)
             store.put_facts(
@@ -206,18 +206,48 @@ class _LiveSizes:
 # -- contradictions ----------------------------------------------------------------------------------------------------
 
 
-def _of_commits(store: LineageStore, found: FromLogs) -> Iterator[Contradiction]:
-    """Commits that are not those that the store knows, and versions that the tables do not have any more."""
+def _contradictions(
+    store: LineageStore,
+    found: FromLogs,
+    records: Mapping[str, RunRecord],
+    known: Mapping[str, RunInfo],
+    deployment: str,
+) -> Iterator[Contradiction]:
     newest = store.newest_versions(found.digests)
     wanted: dict[str, Collection[int]] = {}
     for table_id, (_, commits) in found.digests.items():
         wanted[table_id] = range(
             min(commits), max(*commits, newest.get(table_id, -1)) + 1
         )  # the oldest may be cleaned up
-    for table_id, version, sha256 in sorted(set(store.commits_of(wanted))):
+    named = set(store.commits_of(wanted))
+    yield from _of_commits(found, named)
+    yield from _of_runs(store, found, {(table_id, version) for table_id, version, _ in named}, known, deployment)
+    yield from _of_records(store, records, known)
+
+
+def _of_commits(found: FromLogs, named: Collection[tuple[str, int, str]]) -> Iterator[Contradiction]:
+    """Commits that are not those that the store knows, and versions that the tables do not have any more."""
+    for table_id, version, sha256 in sorted(named):
         table, commits = found.digests[table_id]
         if commits.get(version, "") != sha256:
             yield Contradiction(f"{table}@{version}", commits.get(version, ""), sha256)
+
+
+def _of_runs(
+    store: LineageStore,
+    found: FromLogs,
+    named: Collection[tuple[str, int]],
+    known: Mapping[str, RunInfo],
+    deployment: str,
+) -> Iterator[Contradiction]:
+    """Runs that have ended in the store without a commit that they made: somebody else has reported their end, as anybody can
+    while the store is empty."""
+    for run_id, outputs in found.runs.items():
+        made = {(output.snapshot.table_id, output.snapshot.version) for output in outputs}
+        if run_id in known and known[run_id].state in ENDED and not made <= named:
+            ends = [event.body for event in store.events_of([run_id]) if event.kind in ENDED]
+            lake, there = (_sha256(without_places(body)) for body in (events_of(outputs, deployment)[1], ends[-1]))
+            yield Contradiction(f"run {run_id}", lake, there)
 
 
 def _of_records(
@@ -236,6 +266,9 @@ def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _rests_on(run: Iterable[EventFacts], doubted: Collection[str]) -> bool:
+def _is_doubted(run: Sequence[EventFacts], doubted: Collection[str]) -> bool:
+    """Whether the run is doubted itself, or rests on what is."""
+    if any(f"run {facts.run_id}" in doubted for facts in run):
+        return True
     uses = (use for facts in run for use in facts.datasets if use.table)
     return any(f"{use.table}@{use.version}" in doubted for use in uses)

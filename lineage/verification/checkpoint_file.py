@@ -110,25 +110,25 @@ def differing_statistics(found: Mapping[str, Statistics], committed: Mapping[str
     return [path for path, statistics in found.items() if not statistics.are(committed.get(path))]
 
 
-def _agrees(typed: Any, said: Any) -> bool:
+def _agrees(typed: Any, stated: Any) -> bool:
     """Whether a value in a column of its own type is the one that stands in a commit's JSON."""
     if typed is None:
         return True
     if isinstance(typed, Mapping):
         rest = {name: value for name, value in typed.items() if name != "tightBounds"}  # says how exact they are
         return all(
-            _agrees(value, said.get(name) if isinstance(said, Mapping) else None) for name, value in rest.items()
+            _agrees(value, stated.get(name) if isinstance(stated, Mapping) else None) for name, value in rest.items()
         )
     try:
         if isinstance(typed, datetime):
-            return abs(_utc(typed) - _utc(datetime.fromisoformat(said))) < _ROUNDED
+            return abs(_utc(typed) - _utc(datetime.fromisoformat(stated))) < _ROUNDED
         if isinstance(typed, date):
-            return typed == date.fromisoformat(said)
+            return typed == date.fromisoformat(stated)
         if isinstance(typed, Decimal):
-            return typed == Decimal(str(said))
+            return typed == Decimal(str(stated))
     except (TypeError, ValueError, ArithmeticError):
         return False
-    return bool(typed == said)
+    return bool(typed == stated)
 
 
 def _utc(moment: datetime) -> datetime:

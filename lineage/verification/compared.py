@@ -41,5 +41,5 @@ class Compared:
 def same_files(sha256: str, version: Snapshot, what: str = "files and columns") -> str:
     """The statement that a checkpoint, by its SHA-256, names the files of a version, no more and no fewer, and its columns; or
     that something else of it is the same (`what`). The digest of the version's commit stands for the log up to it."""
-    said = [f"same {what}/3", sha256, version.table_id, version.version, version.commit_sha256]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    identity = [f"same {what}/3", sha256, version.table_id, version.version, version.commit_sha256]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()

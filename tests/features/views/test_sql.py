@@ -114,12 +114,12 @@ def test_a_query_joins_tables_and_says_where_its_columns_come_from() -> None:
 
 
 def test_the_definition_is_the_query_and_its_windows_and_texts_are_for_people() -> None:
-    told = view(texts={"spent": ("What was spent.", "EUR")})
-    assert told.digest() == view().digest()
-    assert told.about()["features"] == {"spent": {"description": "What was spent.", "unit": "EUR"}}
-    assert told.feature_names == ("spent", "orders")
+    described = view(texts={"spent": ("What was spent.", "EUR")})
+    assert described.digest() == view().digest()
+    assert described.about()["features"] == {"spent": {"description": "What was spent.", "unit": "EUR"}}
+    assert described.feature_names == ("spent", "orders")
     others = [view(SPENT.replace("sum", "max")), view(windows={"clean/orders": ("ordered_at", "3d")})]
-    assert len({told.digest(), *(other.digest() for other in others)}) == 3
+    assert len({described.digest(), *(other.digest() for other in others)}) == 3
 
 
 def test_a_query_reads_nothing_but_its_tables(tmp_path: Path) -> None:

@@ -143,6 +143,20 @@ def test_what_contradicts_the_store_is_named_and_not_added(
     assert (graph_hash(any_store), len(any_store.events())) == before
 
 
+def test_an_end_that_somebody_else_reported_is_named(lake: Lake, recorder: EventRecorder, store: LineageStore) -> None:
+    """As anybody can while the store is empty: it does not know the run, nor that its job is the lake's."""
+    work_through(lake, recorder)
+    own = [event for event in recorder.store.events() if event.kind == "COMPLETE"]
+    for event, state, other in ((own[0], "FAIL", "spark"), (own[1], "COMPLETE", None)):
+        body = json.loads(event.body) | {"eventType": state, "eventTime": "2030-12-01T00:00:00Z", "outputs": []}
+        body["job"] = {"namespace": "foreign", "name": other} if other else body["job"]
+        store.put(json.dumps(body).encode())
+    found = rebuild(store, lake)
+    assert {item.what for item in found.contradictions} == {f"run {event.run_id}" for event in own[:2]}
+    assert all(item.lake != item.store for item in found.contradictions)
+    assert {run.state for run in store.runs() if run.id == own[0].run_id} == {"FAIL"}, "nothing is added to it"
+
+
 def test_versions_that_are_gone_are_named(lake: Lake, recorder: EventRecorder) -> None:
     """As of a lake that was put back from a backup."""
     work_through(lake, recorder)
