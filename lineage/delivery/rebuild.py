@@ -6,7 +6,7 @@ were refused, changed nothing or were killed) is kept beside the tables, see `as
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -236,7 +236,7 @@ def _of_commits(found: FromLogs, named: Collection[tuple[str, int, str]]) -> Ite
 def _of_runs(
     store: LineageStore,
     found: FromLogs,
-    named: Collection[tuple[str, int]],
+    named: Set[tuple[str, int]],
     known: Mapping[str, RunInfo],
     deployment: str,
 ) -> Iterator[Contradiction]:
