@@ -66,13 +66,13 @@ COMMANDS = {
         "Doubt cells of TABLE or FILE that look wrong beside the rest of it, without any rule: which, why and how surely.",
     ),
     "views": ("assay.cli.catalogue", "views", "Declared feature views: features of an entity over time."),
-    "features": ("assay.cli.features", "features", "Feature values and training sets."),
+    "features": ("assay.cli.features", "features", "The catalogue of features, their values, and training sets."),
     "training-sets": ("assay.cli.training_sets", "training_sets", "Training sets in the lake, every version."),
     "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
     "predictions": (
         "assay.cli.predictions.command",
         "predictions",
-        "List the latest predictions of MODEL, or of all models, newest first: ids, times, answers.",
+        "List the latest predictions of MODEL, or of all models, newest first: ids, times, whom they are about, answers.",
     ),
     "why": (
         "assay.cli.predictions.why",

@@ -59,6 +59,8 @@ class Refusal:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        if not isinstance(data, Mapping):
+            raise TypeError("a refusal is a JSON object")
         files = tuple((path, sha256) for path, sha256 in data.get("files", ()))
         read = {"at": datetime.fromisoformat(data["at"]), "tables": tuple(data["tables"]), "files": files}
         return cls(**{**data, **read})

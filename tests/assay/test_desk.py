@@ -184,7 +184,7 @@ def test_versions_are_compared_and_found_by_name(desk: Run, store: Store) -> Non
     found = desk("lineage", "search", "clean/tick", "--json").data
     named = [(node["kind"], node["facts"].get("table") or node["name"]) for node in found]
     assert named[:2] == [("dataset", "clean/tickets"), ("job", "clean/tickets")]
-    assert {kind for kind, _ in named[2:]} <= {"column", "rule", "owner", "tag"}
+    assert {kind for kind, _ in named[2:]} <= {"column", "contract", "rule", "owner", "tag"}
     assert found[0]["id"] in desk("lineage", "search", "clean/tick", "--kind", "dataset").out.replace("\n", "")
     assert "Nothing has that name" in desk("lineage", "search", "nothing-like-it").out
     one, other = (f"clean/tickets@{commit.version}" for commit in store.table("clean/tickets").history()[-2:])

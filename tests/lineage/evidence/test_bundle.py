@@ -441,5 +441,5 @@ def test_the_command_writes_a_bundle(
     assert said["sha256"] in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         main(["trace", prediction, "--export", str(tmp_path / "no" / "folder.zip")])
-    assert ended.value.code == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "there is no folder" in capsys.readouterr().err

@@ -45,7 +45,7 @@ def test_each_table_is_there_once_with_sources_left_and_predictions_right(client
     ]
     assert sorted(left, key=left.__getitem__) == order
     assert "version 3, 2026-09-03, 3 partitions, 12 rows" in page.cards[CLEAN]
-    assert "as agreed: text.not_null" in page.cards[CLEAN]
+    assert "as agreed: text is there" in page.cards[CLEAN]
 
 
 def test_a_card_of_the_first_page_leads_to_the_picture_around_its_table(client: TestClient) -> None:
