@@ -15,6 +15,7 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.log_entry import DataFile
 from assay.features.storage.parquet_files import file_sha256
 from assay.features.storage.seals import last_sealed
 from assay.features.storage.storage import Storage
@@ -191,11 +192,11 @@ def _former(state: TableState, wanted: str) -> list[_Candidate]:
     return [_Candidate(state.table.name, at - 1, file.partition or "", file.path, at) for file, at in removed]
 
 
-def files_with_ids(state: TableState, low: str, high: str) -> list[tuple[str, str | None]]:
+def files_with_ids(state: TableState, low: str, high: str) -> list[tuple[DataFile, str | None]]:
     """The data files that may hold an id from `low` up to `high`, each with its greatest id: the greatest first, and before
     them those of which the log does not know it."""
     possible = state.ranges_between(ID, low, high)
-    found = [(file.path, greatest) for file, least, greatest in possible if least is None or least < high]
+    found = [(file, greatest) for file, least, greatest in possible if least is None or least < high]
     known = sorted((item for item in found if item[1] is not None), key=lambda item: item[1], reverse=True)
     return [*(item for item in found if item[1] is None), *known]
 

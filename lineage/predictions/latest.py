@@ -12,6 +12,8 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError, known_names, nearest
+from assay.features.storage.commit_metadata import Commit
+from assay.features.storage.log_entry import DataFile
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.lineage.predictions.find_prediction import ID, files_with_ids, readable_states
@@ -127,27 +129,22 @@ def _order(item: LoggedPrediction) -> tuple[datetime, datetime, str]:
 def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPrediction]:
     """The newest predictions of one table that are sought, at most `limit`; only files that can hold them are opened."""
     table, storage = state.table.name, state.table.lake.storage
-    commits = [commit for commit in state.commits if commit.predictions]
-    outputs = dict.fromkeys(name for commit in commits for name in outputs_of(commit, state.schema))
-    described = [commit.predictions for commit in commits if commit.predictions is not None]
-    keys = dict.fromkeys(key for one in described for key in one.keys if key in state.schema)
-    times = {commit.run_id: commit.timestamp for commit in commits}
-    made = pl.DataFrame({"run_id": list(times), _MADE_AT: list(times.values())}, schema=_MADE)
+    outputs: dict[str, None] = {}
+    keys: dict[str, None] = {}
     confidence = [CONFIDENCE] if CONFIDENCE in state.schema else []
-    wanted = list(dict.fromkeys([ID, EVENT_TIME, "model_version", "run_id", *keys, *outputs, *confidence]))
-    holding = (
-        None
-        if sought.partitions is None
-        else {file.path for file in state.files if file.partition in sought.partitions}
-    )
     rows = pl.DataFrame()
-    for path, last in files_with_ids(state, *sought.bounds):
+    for file, last in files_with_ids(state, *sought.bounds):
         if rows.height >= limit and last is not None and last[:_TIME] < rows[ID][-1][:_TIME]:
             break  # this file, and those after it, hold only older ones
-        if holding is not None and path not in holding:
+        if sought.partitions is not None and file.partition not in sought.partitions:
             continue
+        commits = _commits_of(state, file)
+        outputs |= dict.fromkeys(name for commit in commits for name in outputs_of(commit, state.schema))
+        described = [commit.predictions for commit in commits if commit.predictions is not None]
+        keys |= dict.fromkeys(key for one in described for key in one.keys if key in state.schema)
+        wanted = list(dict.fromkeys([ID, EVENT_TIME, "model_version", "run_id", *keys, *outputs, *confidence]))
         frame = pl.scan_parquet(
-            storage.uri(f"{table}/{path}"),
+            storage.uri(f"{table}/{file.path}"),
             glob=False,
             hive_partitioning=False,
             storage_options=storage.options or None,
@@ -155,11 +152,27 @@ def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPredi
         there = frame.collect_schema()
         new = frame.filter(*sought.conditions) if set(_columns(sought)) <= set(there) else frame.clear()
         found = new.select(name for name in wanted if name in there).collect()
-        found = found.join(made, on="run_id", how="left") if "run_id" in found.columns else found
+        if "run_id" in found.columns:
+            times = {commit.run_id: commit.timestamp for commit in commits}
+            made = pl.DataFrame({"run_id": list(times), _MADE_AT: list(times.values())}, schema=_MADE)
+            found = found.join(made, on="run_id", how="left")
         rows = pl.concat([rows, found], how="diagonal")
         order = [name for name in (EVENT_TIME, _MADE_AT, ID) if name in rows.columns]
         rows = rows.sort(order, descending=True).head(limit)
     return list(_logged(own_name(table), rows, list(keys), outputs))
+
+
+def _commits_of(state: TableState, file: DataFile) -> list[Commit]:
+    """The commits that may have written the rows of a file: the one that added it, or where that was another tool's, as after
+    a compaction, those of its partition; all where the log has gaps. As many as the file needs, however old the table is."""
+    if state.checkpointed is not None:
+        return [commit for commit in state.commits if commit.predictions]
+    added = state.index.adders(state.version, [file.path]).get(file.path)
+    commit = state.index.commit(added) if added is not None else None
+    if commit is not None and commit.predictions:
+        return [commit]
+    partition = None if file.partition is None else [file.partition]
+    return [commit for commit in state.writers(partition) if commit.predictions]
 
 
 def _logged(

@@ -16,7 +16,9 @@ from assay.features.tables.lake import Lake, open_lake
 from assay.lineage.evidence.bundle import export
 from assay.lineage.evidence.verifier.findings import outcome
 from assay.lineage.evidence.verifier.verify import verify as bundle_verify
+from assay.lineage.predictions.latest import latest_predictions
 from assay.lineage.tracing.impact import impact
+from assay.lineage.tracing.other_answers import answers_to_the_same
 from assay.lineage.tracing.trace import trace
 from assay.lineage.verification.verify import verify
 from benchmarks.aged_log import add_commits
@@ -63,6 +65,8 @@ def test_few_commits_are_read_whatever_the_age_of_the_tables(tmp_path: Path, cou
                 f"impact of day {day}": partial(impact, lake, "raw/tickets", partition=key(day)),
                 f"verification of day {day}": partial(verify, lake, traced),
                 f"bundle of day {day}": partial(export, lake, traced),
+                f"other answers of day {day}": partial(answers_to_the_same, lake, traced),
+                f"newest predictions, day {day}": partial(latest_predictions, lake, limit=5),
             }
             for name, ask in asked.items():
                 ask()
