@@ -7,6 +7,8 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
+    from assay.features.online.materialize import Materialized
+    from assay.features.online.online_set import OnlineSet
     from assay.features.retention.availability import snapshot_status
     from assay.features.retention.pins import Pin, pin, pins, unpin
     from assay.features.retention.vacuum import Vacuum, vacuum
@@ -53,7 +55,9 @@ __all__ = [
     "Guard",
     "Kind",
     "Lake",
+    "Materialized",
     "ModelVersion",
+    "OnlineSet",
     "Partitioning",
     "Pin",
     "Reader",
@@ -112,7 +116,9 @@ _HOMES = {
     "Guard": "assay.features.tables.guard",
     "Kind": "assay.features.tables.kinds",
     "Lake": "assay.features.tables.lake",
+    "Materialized": "assay.features.online.materialize",
     "ModelVersion": "assay.features.serving.models",
+    "OnlineSet": "assay.features.online.online_set",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.retention.pins",
     "Reader": "assay.features.tables.reader",

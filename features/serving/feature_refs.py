@@ -73,7 +73,7 @@ def resolve(
             raise AssayError(
                 f"There is no table {table} to read at a version (tables: {', '.join(known) or 'none'}).{nearest(table, known)}"
             )
-    joins = {name: _Join.of(reader, name, asked, versions, wanted.options) for name, asked in wanted.joins().items()}
+    joins = open_joins(reader, wanted, versions)
     frames = {
         view: _read(reader, [join for join in joins.values() if join.view == view], spine, wanted.options, bounded)
         for view in dict.fromkeys(join.view for join in joins.values())
@@ -103,8 +103,16 @@ def resolve(
     return Resolved(wanted.texts, tuple(views), tuple(lookups), described, wanted.options, wanted.sets)
 
 
+def open_joins(reader: Reader | Transaction, wanted: Request, versions: Mapping[str, int]) -> "dict[str, Join]":
+    """Each view that is asked for by the role that it is joined in, opened at its version. No rows are read.
+
+    Raises AssayError for an unknown view, feature or key.
+    """
+    return {name: Join.of(reader, name, asked, versions, wanted.options) for name, asked in wanted.joins().items()}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Join:
+class Join:
     """A view in one role: the table at its version, how it is served, and what is taken of it."""
 
     name: str
@@ -125,7 +133,7 @@ class _Join:
         asked: Sequence[Reference],
         versions: Mapping[str, int],
         options: JoinOptions,
-    ) -> "_Join":
+    ) -> "Join":
         view, keys = asked[0].view, dict(asked[0].on)
         table = _table_of(reader.lake, view)
         state = reader.state(table, versions.get(table))
@@ -161,7 +169,7 @@ class _Join:
 
 
 def _read(
-    reader: Reader | Transaction, joins: Sequence[_Join], spine: pl.DataFrame, options: JoinOptions, bounded: bool
+    reader: Reader | Transaction, joins: Sequence[Join], spine: pl.DataFrame, options: JoinOptions, bounded: bool
 ) -> tuple[pl.LazyFrame, str | None, bool]:
     """The rows of one view that any of its roles needs: one read, so that each role is replayed from the same rows. With the
     column that orders equal ones, and whether they are many."""
