@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from assay.features.serving.feature_refs import DeprecatedFeature
     from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.models import ModelVersion
+    from assay.features.serving.on_demand.view import OnDemandView
     from assay.features.serving.online import online_get
     from assay.features.serving.references import Role
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from assay.features.views.decay import decayed
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
+    from assay.features.views.label_view import LabelView
     from assay.features.views.row_wise import Feature
     from assay.features.views.sql import Sql
     from assay.features.views.transformation import RowsRead, Transformation
@@ -52,8 +54,10 @@ __all__ = [
     "FeatureView",
     "Guard",
     "Kind",
+    "LabelView",
     "Lake",
     "ModelVersion",
+    "OnDemandView",
     "Partitioning",
     "Pin",
     "Reader",
@@ -111,8 +115,10 @@ _HOMES = {
     "FeatureView": "assay.features.views.feature_view",
     "Guard": "assay.features.tables.guard",
     "Kind": "assay.features.tables.kinds",
+    "LabelView": "assay.features.views.label_view",
     "Lake": "assay.features.tables.lake",
     "ModelVersion": "assay.features.serving.models",
+    "OnDemandView": "assay.features.serving.on_demand.view",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.retention.pins",
     "Reader": "assay.features.tables.reader",
