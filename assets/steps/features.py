@@ -1,4 +1,4 @@
-"""Feature steps: a partition of a feature view, computed from clean tables at pinned versions, and definitions of on-demand views."""
+"""Feature steps: a partition of a feature view, computed from clean tables at pinned versions; definitions of on-demand views."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
