@@ -223,7 +223,7 @@ class TrainingSet:
     def label_column(self) -> str:
         if (reference := self.label_of_view) is not None:
             return reference.output
-        return self.label if isinstance(self.label, str) else self.label.meta.output_name()
+        return self.label.meta.output_name() if isinstance(self.label, pl.Expr) else str(self.label)
 
     @property
     def label_columns(self) -> tuple[str, ...]:

@@ -327,11 +327,12 @@ def spine_columns(lake: Lake, references: Sequence[str], versions: Mapping[str, 
 
 
 def planned_of(
-    reader: Reader | Transaction, features: Features, versions: Mapping[str, int] | None = None
+    reader: Reader | Transaction, features: Features | Request, versions: Mapping[str, int] | None = None
 ) -> tuple[Plan, Opened]:
     """What would be joined and computed for references. Nothing becomes an input but the tables' versions."""
     opened = Opened(reader, versions or {})
-    return plan(request(features, JoinOptions()), opened.serving_of), opened
+    wanted = features if isinstance(features, Request) else request(features, JoinOptions())
+    return plan(wanted, opened.serving_of), opened
 
 
 def _times(spine: pl.DataFrame, event_time: str) -> Between:

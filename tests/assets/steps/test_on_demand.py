@@ -2,9 +2,11 @@
 
 import importlib
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from assay.assets.declarations import declared_in, steps_of
@@ -22,7 +24,7 @@ import json
 
 import polars as pl
 
-from assay import Feature, FeatureSet, Model, OnDemandView, Spine, TrainingSet
+from assay import Entity, Feature, FeatureSet, FeatureView, LabelView, Model, OnDemandView, Spine, TrainingSet
 
 trip = OnDemandView(
     "trip",
@@ -36,6 +38,23 @@ trip = OnDemandView(
 )
 rank = OnDemandView("rank", [Feature("hard", pl.col("effort") > FACTOR)], uses=["trip:effort"])
 
+busy = FeatureView(
+    "busy",
+    entity=Entity("carrier", ["carrier"]),
+    event_time="event_time",
+    max_age="1d",
+    source="features/carrier",
+    features=[Feature("growth", 2 * pl.col("flights_1d").cast(pl.Int64) - pl.col("flights_2d"))],
+)
+arrived = LabelView(
+    "arrived",
+    entity=Entity("flight", ["flight"]),
+    event_time="departs",
+    source="clean/flights",
+    horizon="1d",
+    features=[Feature("minutes", pl.col("minutes"))],
+)
+
 efforts = TrainingSet(
     "efforts",
     Spine(
@@ -45,7 +64,7 @@ efforts = TrainingSet(
         inputs={"miles": pl.col("miles") + 0},
     ),
     features=FeatureSet("efforts", [trip, rank]),
-    label="minutes",
+    label=arrived,
     until="2026-03-05",
 )
 
@@ -72,7 +91,15 @@ def test_a_model_learns_and_predicts_with_what_is_computed_when_it_is_read(airli
     assert airline.run() == []
     assert airline.frame("features/trip").height == 1
     rows, flights = airline.frame("training/efforts"), airline.frame("clean/flights")
-    assert rows.columns[:7] == ["flight", "carrier", "event_time", "miles", "minutes", "effort", "share"]
+    assert rows.columns[:7] == ["flight", "carrier", "event_time", "miles", "effort", "share", "hard"]
+    assert rows.columns[7:] == ["minutes", "label_known"]
+    own = rows.join(flights.select("flight", due="minutes"), on="flight", maintain_order="left")
+    assert own["minutes"].to_list() == own["due"].to_list()
+    assert (rows["label_known"] - rows["event_time"]).unique().to_list() == [timedelta(days=1)]
+    carrier, busy = airline.frame("features/carrier"), airline.frame("features/busy")
+    both = busy.join(carrier, on=["carrier", "event_time"], validate="1:1")
+    assert both.height == carrier.height > 0, "features of features of one table, stored"
+    assert (both["growth"] == 2 * both["flights_1d"].cast(pl.Int64) - both["flights_2d"]).all()
     own = rows.join(flights.select("flight", "wind"), on="flight", maintain_order="left")
     assert (own["effort"] - own["miles"] * own["wind"]).abs().max() == 0
     assert rows["hard"].to_list() == (rows["effort"] > 100).to_list()

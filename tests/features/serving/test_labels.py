@@ -178,7 +178,7 @@ def test_labels_are_those_of_an_oracle(
         ]
         if there:
             _, _, _, intent, seen = max(there, key=lambda row: row[:3])
-            known = max([*([seen] if with_known else []), *([end] if horizon is not None else [])])
+            known = max(seen if with_known else 0, end if horizon is not None else 0)
             if intent is not None and known <= by:
                 wanted.append((customer, at(day), intent, at(known)))
     assert found.rows() == wanted

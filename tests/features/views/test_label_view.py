@@ -22,7 +22,8 @@ INTENT = Feature("intent", pl.col("intent"), "As an agent filed it.")
 
 
 def filed(**given: Any) -> LabelView:
-    return LabelView("filed", TICKET, "created_at", [INTENT], "clean/tickets", **({"known_time": "filed_at"} | given))
+    of: dict[str, Any] = {"known_time": "filed_at"}
+    return LabelView("filed", TICKET, "created_at", [INTENT], "clean/tickets", **(of | given))
 
 
 def test_a_label_view_is_computed_like_any_other_and_kept_apart() -> None:

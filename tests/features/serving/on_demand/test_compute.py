@@ -225,6 +225,7 @@ def test_a_training_set_records_what_its_features_are_computed_of(store: Store) 
     assert ["features/score", "in_dollars"] in lineage["in_dollars"]["indirect"], "and its definition"
     assert {item.view for item in made.lookbacks()} == {"activity", "prices"}
     assert store.feature("activity:spend").uses.training_sets == (made.id,), "a change of it reaches the set"
+    assert request_inputs(store.lake, made) == {"amount": "Float64"}
     learnt = store.online(made).get({"customer_id": 1, "amount": 60.0}, at(2))
     assert learnt["times_usual"].to_list() == [2.0]
     assert store.training_set("risk", spine=SPINE, features=[PURCHASE, "score:in_dollars"]).id == made.id
