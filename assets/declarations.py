@@ -1,4 +1,5 @@
-"""What a project declares: every Source, view, Embedding, TrainingSet, Model and Step found in the modules of its domains.
+"""What a project declares: every Source, view, Embedding, FeatureSet, TrainingSet, Model and Step that is found in the
+modules of its domains.
 
 To add a source, add a file; nothing else changes.
 """
@@ -24,12 +25,13 @@ from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
 from assay.assets.steps.training import FeatureSource, TrainingSet, Upstream, tables_of, training_step
 from assay.errors import AssayError, known_names, nearest
+from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.on_demand.view import OnDemandView
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 from assay.lineage.events.redaction import redact_text
 
-KINDS = (Source, FeatureView, OnDemandView, Embedding, TrainingSet, Model, Step)
+KINDS = (Source, FeatureView, OnDemandView, Embedding, FeatureSet, TrainingSet, Model, Step)
 # Modules of a domain that declare nothing: importing them would run tests.
 _SKIPPED = re.compile(r"(^|\.)(tests|conftest|test_\w*|__main__)(\.|$)")
 
@@ -162,6 +164,21 @@ def source(name: str, project: Project | None = None) -> Source:
         broken = "".join(f" {module}" for module in declarations(project or active_project()).broken)
         raise AssayError(f"There is no source {name!r}.{nearest(name, declared)}{known_names(declared)}{broken}")
     return declared[name]
+
+
+def feature_sets(project: Project | None = None) -> dict[str, FeatureSet]:
+    """Declared feature sets by name and version (`router@1`), those of training sets too.
+
+    Raises:
+        AssayError: Two have the same name and version, and other features.
+    """
+    found: dict[str, FeatureSet] = {}
+    for item in declarations(project or active_project()).items:
+        sets = item.request.sets if isinstance(item, TrainingSet) else [item] if isinstance(item, FeatureSet) else []
+        for one in sets:
+            if found.setdefault(one.id, one).digest() != one.digest():
+                raise AssayError(f"Two feature sets are {one.id} and have other features: give one another version.")
+    return found
 
 
 def steps_of(declared: Sequence[Any]) -> list[Step]:

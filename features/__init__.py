@@ -7,6 +7,8 @@ from assay.lazy import lazy
 if TYPE_CHECKING:
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
+    from assay.features.online.materialize import Materialized
+    from assay.features.online.online_set import OnlineSet
     from assay.features.retention.availability import snapshot_status
     from assay.features.retention.pins import Pin, pin, pins, unpin
     from assay.features.retention.vacuum import Vacuum, vacuum
@@ -56,8 +58,10 @@ __all__ = [
     "Kind",
     "LabelView",
     "Lake",
+    "Materialized",
     "ModelVersion",
     "OnDemandView",
+    "OnlineSet",
     "Partitioning",
     "Pin",
     "Reader",
@@ -117,8 +121,10 @@ _HOMES = {
     "Kind": "assay.features.tables.kinds",
     "LabelView": "assay.features.views.label_view",
     "Lake": "assay.features.tables.lake",
+    "Materialized": "assay.features.online.materialize",
     "ModelVersion": "assay.features.serving.models",
     "OnDemandView": "assay.features.serving.on_demand.view",
+    "OnlineSet": "assay.features.online.online_set",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.retention.pins",
     "Reader": "assay.features.tables.reader",

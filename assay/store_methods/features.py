@@ -1,6 +1,7 @@
 """Features of a store: as-of joins, training sets, latest values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -10,6 +11,11 @@ from assay.store_methods.base import StoreBase
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from assay.features.online.generations import Generations
+    from assay.features.online.manifest import Manifest
+    from assay.features.online.materialize import Materialized
+    from assay.features.online.online_set import OnlineSet
+    from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.join_options import KnownAt
     from assay.features.serving.labels import Label
     from assay.features.serving.on_demand.view import OnDemandView
@@ -132,16 +138,85 @@ class FeatureMethods(StoreBase):
         *,
         known_at: "KnownAt | Mapping[str, KnownAt] | None" = None,
         skip_nulls: bool | Mapping[str, bool] | None = None,
-    ) -> "Online":
+    ) -> "Online | OnlineSet":
         """Latest values: of a view (by name), of references and roles, or of what a training set was joined by.
 
         >>> store.online("customer_activity").get({"customer_id": "C1"})                         # doctest: +SKIP
 
+        They are read from the tables. A feature set that is materialised (`materialize_online`) is read from its newest
+        generation instead, unless options are given; the answer's versions are those of the generation.
+
         Args:
-            features: A view's name, references, or a training set.
+            features: A view's name, references, a feature set, or a training set.
             known_at: As of `as_of_join`. Default: that of the training set; else `event`.
             skip_nulls: Likewise.
         """
+        from assay.features.online.online_set import OnlineSet
+        from assay.features.serving.feature_set import FeatureSet
         from assay.features.serving.online import Online
 
+        if isinstance(features, FeatureSet) and known_at is None and skip_nulls is None:
+            generations = self._generations
+            if generations.mark(features.id) is not None:
+                return OnlineSet(self.lake, generations, features.id, features)
         return Online(self.lake, features, known_at, skip_nulls)
+
+    def materialize_online(
+        self,
+        features: "FeatureSet | str",
+        *,
+        at: datetime | None = None,
+        full: bool = False,
+        dry_run: bool = False,
+        progress: "Callable[[str, int, int], None] | None" = None,
+    ) -> "Materialized":
+        """Make the latest values of a feature set ready, in `ASSAY_HOME/online`: one packed row per entity and view.
+
+        Tables are read at one version each. Of what has changed since the generation before alone is read; whoever reads has
+        that one until the new one is whole.
+
+        >>> store.materialize_online(router).manifest.versions                                   # doctest: +SKIP
+
+        Args:
+            features: A feature set, or a view by its name, which is then a set of this name.
+            at: The moment from which on it answers. Default: now.
+            full: Read all rows again.
+            dry_run: Only say what would be done.
+            progress: Called with the name of a stream of rows, how many were read, and how many there are to read.
+
+        Returns:
+            The generation's manifest, what was to be done, and whether it was.
+
+        Raises:
+            AssayError: For unknown views or features, or while another process materialises the set.
+        """
+        from assay.features.online.materialize import materialize_online, no_progress
+        from assay.features.serving.feature_set import FeatureSet
+
+        wanted = FeatureSet(features, [f"{features}:*"]) if isinstance(features, str) else features
+        tell = progress or no_progress
+        return materialize_online(
+            self.lake, self._generations, wanted, at=at, full=full, dry_run=dry_run, progress=tell
+        )
+
+    def online_set(self, name: str) -> "OnlineSet":
+        """A feature set that is materialised, by name (`router@1`, or `router` where there is one version).
+
+        Raises:
+            AssayError: There is none, or several versions.
+        """
+        from assay.features.online.online_set import OnlineSet
+
+        return OnlineSet(self.lake, self._generations, self._generations.find(name))
+
+    def online_sets(self) -> "list[Manifest]":
+        """The feature sets that are materialised, each with the tables and versions of its generation."""
+        generations = self._generations
+        found = (generations.manifest(name) for name in generations.sets())
+        return [manifest for manifest in found if manifest is not None]
+
+    @property
+    def _generations(self) -> "Generations":
+        from assay.features.online.generations import Generations
+
+        return Generations(self.settings.home / "online")

@@ -85,10 +85,7 @@ def resolve(
             )
     opened = Opened(reader, versions)
     planned = plan(wanted, opened.serving_of)
-    joins = {
-        name: _Join.of(opened, name, planned.asked.get(name, ()), planned.used.get(name, ()), planned.options)
-        for name in dict.fromkeys((*planned.asked, *planned.used))
-    }
+    joins = _joins(opened, planned)
     frames = {
         view: _read(reader, [join for join in joins.values() if join.view == view], spine, planned.options, bounded)
         for view in dict.fromkeys(join.view for join in joins.values())
@@ -137,7 +134,7 @@ def resolve(
 
 
 def _computed(
-    reader: Reader | Transaction, planned: Plan, opened: "Opened", joins: "Mapping[str, _Join]"
+    reader: Reader | Transaction, planned: Plan, opened: "Opened", joins: "Mapping[str, Join]"
 ) -> tuple[tuple[Computed, ...], dict[str, dict[str, Any]]]:
     """The on-demand features of a plan, in order, and for the record their views by role. Their definitions become inputs."""
     outputs = {
@@ -232,8 +229,31 @@ class Opened:
         return self.view(name)[1], self.engine(name)
 
 
+def open_joins(reader: Reader | Transaction, wanted: Request, versions: Mapping[str, int]) -> "dict[str, Join]":
+    """Each view that is asked for by the role that it is joined in, opened at its version. No rows are read.
+
+    Raises AssayError for an unknown view, feature or key, and for what is computed when it is read.
+    """
+    opened = Opened(reader, versions)
+    planned = plan(wanted, opened.serving_of)
+    if planned.order:
+        names = ", ".join(dict.fromkeys(item.reference.view for item in planned.order))
+        raise AssayError(
+            f"{names} is computed when it is read, of each request: there are no rows to keep ready. `store.online` computes it "
+            "of the tables; materialise the features that it uses."
+        )
+    return _joins(opened, planned)
+
+
+def _joins(opened: Opened, planned: Plan) -> "dict[str, Join]":
+    return {
+        name: Join.of(opened, name, planned.asked.get(name, ()), planned.used.get(name, ()), planned.options)
+        for name in dict.fromkeys((*planned.asked, *planned.used))
+    }
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Join:
+class Join:
     """A view in one role: the table at its version, how it is served, and what is taken of it. `hidden` are features that
     on-demand ones use and nobody asked for."""
 
@@ -255,7 +275,7 @@ class _Join:
         asked: Sequence[Reference],
         used: Sequence[Reference],
         options: JoinOptions,
-    ) -> "_Join":
+    ) -> "Join":
         first = (*asked, *used)[0]
         view, keys = first.view, dict(first.on)
         state, serving, definition = opened.view(view)
@@ -282,7 +302,7 @@ class _Join:
 
 
 def _read(
-    reader: Reader | Transaction, joins: Sequence[_Join], spine: pl.DataFrame, options: JoinOptions, bounded: bool
+    reader: Reader | Transaction, joins: Sequence[Join], spine: pl.DataFrame, options: JoinOptions, bounded: bool
 ) -> tuple[pl.LazyFrame, str | None, bool]:
     """The rows of one view that any of its roles needs: one read, so that each role is replayed from the same rows. With the
     column that orders equal ones, and whether they are many."""

@@ -19,7 +19,7 @@ from assay.features.serving.request import Features, Request, request
 from assay.features.serving.training import TrainingSetVersion
 from assay.features.tables.lake import Lake
 from assay.features.tables.reader import Reader
-from assay.features.views.timestamps import utc
+from assay.features.views.timestamps import INSTANT, utc
 
 Keys = Mapping[str, Any] | pl.DataFrame
 """Key columns as a frame, as a mapping to lists, or as a mapping to single values for one row."""
@@ -58,8 +58,9 @@ class Online:
 
         Returns:
             One row per key, in the order given: the keys, the features, and per view `<view>.state` (`present`, `missing`
-            or `expired`), `<view>.event_time` (not for lookups), `<view>.table` and `<view>.version`. A view in a role is
-            called `<view>.<column>` there. What an on-demand view uses is named, too; its own state is the worst of those.
+            or `expired`), `<view>.event_time` and `<view>.age` at `at` (not for lookups), `<view>.table` and `<view>.version`. A
+            view in a role is called `<view>.<column>` there. What an on-demand view uses is named, too; its own state is the
+            worst of those.
 
         Raises:
             AssayError: For unknown views or features, and for keys or inputs that are missing or of another type.
@@ -98,8 +99,10 @@ def served(
     *,
     known_at: KnownAt | Mapping[str, KnownAt] | None = None,
     skip_nulls: bool | Mapping[str, bool] | None = None,
+    versions: Mapping[str, int] | None = None,
 ) -> tuple[pl.DataFrame, tuple[Mapping[str, Any], ...]]:
-    """The same as `online_get`, and per view the table, its version, and which `column` each of its `features` became."""
+    """The same as `online_get`, and per view the table, its version, and which `column` each of its `features` became.
+    `versions`: table → version to read; others are read at their latest."""
     references, learnt = _asked(features)
     if known_at is not None or skip_nulls is not None:
         given = JoinOptions(
@@ -107,9 +110,9 @@ def served(
         )
         references = request(references.texts if isinstance(references, Request) else references, given)
     moment = utc(at, "at")
-    asked = _frame(keys) if isinstance(keys, Mapping) else keys
+    asked = key_frame(keys) if isinstance(keys, Mapping) else keys
     spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias(EVENT_TIME))
-    resolved = resolve(Reader(lake), references, spine, bounded=False)
+    resolved = resolve(Reader(lake), references, spine, versions=versions, bounded=False)
     rows = _fitting(asked, resolved) if isinstance(keys, Mapping) else asked
     for view in resolved.views:
         rows = latest(view, rows, moment)
@@ -130,6 +133,11 @@ def served(
             pl.lit(item["version"], dtype=pl.Int64).alias(f"{role}.version"),
         )
     )
+    ages = [
+        (pl.lit(moment, dtype=INSTANT) - pl.col(f"{view.name}.event_time")).alias(f"{view.name}.age")
+        for view in resolved.views
+    ]
+    rows = rows.with_columns(ages)
     return rows, resolved.described
 
 
@@ -173,8 +181,8 @@ def _asked(features: Served) -> tuple[Features | Request, JoinOptions]:
     return features, JoinOptions()
 
 
-def _frame(keys: Mapping[str, Any]) -> pl.DataFrame:
-    """Keys as a mapping: of columns, or of the values of one row."""
+def key_frame(keys: Mapping[str, Any]) -> pl.DataFrame:
+    """Keys as a mapping: of columns, or of the values of one row. Raises AssayError where they are of different lengths."""
     single = [not isinstance(value, Sequence | pl.Series) or isinstance(value, str | bytes) for value in keys.values()]
     if any(single) and not all(single):
         raise AssayError("The keys are given as lists and as single values: give all as lists, or all for one row.")
@@ -186,14 +194,24 @@ def _frame(keys: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _fitting(keys: pl.DataFrame, resolved: Resolved) -> pl.DataFrame:
-    """Keys from a mapping (of a request, or a command line), in the types of the tables."""
     types = {
         column: schema[key]
         for read in (*resolved.views, *resolved.lookups)
         for schema in [read.frame.collect_schema()]
         for key, column in ((key, read.keys.get(key, key)) for key in read.serving.keys)
-        if column in keys.columns
     }
+    return fitted(keys, types)
+
+
+def fitted(keys: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Keys from a mapping (of a request, or a command line), in the types of the tables.
+
+    Raises:
+        AssayError: They do not fit.
+    """
+    types = {column: dtype for column, dtype in types.items() if column in keys.columns}
+    if all(keys.schema[column] == dtype for column, dtype in types.items()):
+        return keys
     try:
         return keys.cast(types)  # pyright: ignore[reportArgumentType]  (a mapping of names to types is one of the forms)
     except PolarsError:
