@@ -9,16 +9,21 @@ import polars as pl
 from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from assay.features.online.generations import Generations
     from assay.features.online.manifest import Manifest
     from assay.features.online.materialize import Materialized
     from assay.features.online.online_set import OnlineSet
     from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.join_options import KnownAt
+    from assay.features.serving.labels import Label
+    from assay.features.serving.on_demand.view import OnDemandView
     from assay.features.serving.online import Online, Served
     from assay.features.serving.request import Features
     from assay.features.serving.spine_frame import SpineFrame
     from assay.features.serving.training import TrainingSetVersion
+    from assay.features.storage.snapshot import Snapshot
 
 
 class FeatureMethods(StoreBase):
@@ -74,8 +79,17 @@ class FeatureMethods(StoreBase):
         known_at: "KnownAt | Mapping[str, KnownAt]" = "event",
         skip_nulls: bool | Mapping[str, bool] = False,
         event_time: str = "event_time",
+        label: "Label | None" = None,
+        known_by: "datetime | None" = None,
     ) -> "TrainingSetVersion":
-        """Materialise an as-of join as a versioned, pinned training set. For the arguments see `as_of_join`."""
+        """Materialise an as-of join as a versioned, pinned training set. For the other arguments see `as_of_join`.
+
+        Args:
+            name: Of the table `training/<name>`.
+            label: `view:label` of a label view: the target, with the column `label_known`. Rows whose label is null or not known
+                are left out. Default: the spine has the label.
+            known_by: Only labels that were known at this moment. Default: the newest time in the label view's table.
+        """
         from assay.features.serving.training import create_training_set
 
         return create_training_set(
@@ -89,7 +103,28 @@ class FeatureMethods(StoreBase):
             known_at=known_at,
             skip_nulls=skip_nulls,
             event_time=event_time,
+            label=label,
+            known_by=known_by,
         )
+
+    def define(self, view: "OnDemandView") -> "Snapshot":
+        """Write the definition of an on-demand view, from where references to its features are read. The same definition again
+        is the same version; another one is the next.
+
+        >>> store.define(OnDemandView("purchase", [...], inputs={"amount": float}))               # doctest: +SKIP
+
+        Args:
+            view: The view.
+
+        Returns:
+            The version of `features/<view>` that holds the definition.
+
+        Raises:
+            AssayError: What it uses is unknown, or is computed of this view, or an expression does not fit the types.
+        """
+        from assay.features.serving.on_demand.definitions import define
+
+        return define(self.lake, self.recorder, view).writes[0].snapshot
 
     def load_training_set(self, training_set_id: str) -> "TrainingSetVersion":
         """The same rows as when it was made, or an error that says exactly why not."""
