@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ class Generations:
     def mark(self, name: str) -> tuple[int, int] | None:
         """Changes when another generation is published; None: there is none."""
         try:
-            status = (self.root / name / CURRENT).stat()
+            status = _pointer(self.root, name).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         return status.st_mtime_ns, status.st_ino
@@ -191,6 +192,12 @@ class Building:
         for path in sorted(self.home.glob("g[0-9]*"), key=lambda path: int(path.name[1:]))[:-_KEPT]:
             shutil.rmtree(path, ignore_errors=True)
         return made
+
+
+@lru_cache(1024)
+def _pointer(root: Path, name: str) -> Path:
+    """Asked for at each read, and dear to put together."""
+    return root / name / CURRENT
 
 
 def _read(folder: Path) -> Manifest:

@@ -34,11 +34,13 @@ def _texts(column: pl.Series) -> list[bytes | None]:
     if isinstance(column.dtype, pl.Binary):
         return column.to_list()
     if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
-        values = column.cast(pl.String).to_list()
-        return [None if value is None else value.encode() for value in values]
+        texts = column if isinstance(column.dtype, pl.String) else column.cast(pl.String)
+        if column.null_count():
+            return [None if value is None else value.encode() for value in texts.to_list()]
+        return [value.encode() for value in texts.to_list()]
     if isinstance(column.dtype, pl.Decimal):
         column = column.cast(pl.String)
-    return [None if value is None else b"%b" % str(value).encode() for value in column.to_physical().to_list()]
+    return [None if value is None else str(value).encode() for value in column.to_physical().to_list()]
 
 
 def _joined(values: Sequence[bytes | None]) -> bytes | None:

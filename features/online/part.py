@@ -54,7 +54,8 @@ def write_part(folder: Path, rows: pl.DataFrame, keys: Sequence[str], features: 
         ("keyn", "<u4"),
     ]
     own.append(("valid", "?", (max(1, len(features)),)))
-    packed = np.zeros(rows.height, [*own, *(field for place in places for field in place.fields())])
+    fields = [*own, *(field for place in places for field in place.fields())]
+    packed = np.zeros(rows.height, np.dtype(fields, align=True))
     packed["available"], packed["time"] = rows[AVAILABLE].to_numpy(), rows[TIME].to_numpy()
     packed["gone"] = rows[GONE].cast(pl.UInt8).to_numpy()
     packed["back"] = _before(hashes)

@@ -56,6 +56,10 @@ class ViewAnswer:
         """The values as columns."""
         return [to_series(name, values, self.types[name]) for name, values in self.values.items()]
 
+    def times(self) -> pl.Series:
+        """The event times as a column of µs since 1970."""
+        return pl.Series("", self.time or [], pl.Int64)
+
     def states(self) -> pl.Series:
         """The states as a column."""
         name, number = f"{self.joined.name}.state", len(self.state)
@@ -85,7 +89,7 @@ class Answer:
             name = view.joined.name
             columns += view.series()
             if view.time is not None:
-                columns.append(pl.Series(f"{name}.event_time", view.time, pl.Int64).cast(INSTANT))
+                columns.append(view.times().cast(INSTANT).alias(f"{name}.event_time"))
             columns.append(view.states())
         for view in self.views:
             name = view.joined.name
@@ -95,8 +99,7 @@ class Answer:
             ]
         for view in ordered:
             if view.time is not None:
-                ages = [None if time is None else self.at - time for time in view.time]
-                columns.append(pl.Series(f"{view.joined.name}.age", ages, pl.Int64).cast(pl.Duration("us")))
+                columns.append((self.at - view.times()).cast(pl.Duration("us")).alias(f"{view.joined.name}.age"))
         return pl.DataFrame(columns)
 
 
