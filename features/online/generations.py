@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -42,7 +42,7 @@ class Generation:
     parts: dict[str, tuple[Part, ...]]
     schemas: dict[str, dict[str, pl.DataType]]
 
-    def find(self, stream: str, keys: list[bytes | None], hashes: npt.NDArray[np.uint64], at: int) -> Found:
+    def find(self, stream: str, keys: Sequence[bytes | None], hashes: npt.NDArray[np.uint64], at: int) -> Found:
         """The rows of keys as of a moment (µs since 1970)."""
         return find(self.parts[stream], keys, hashes, at)
 

@@ -25,9 +25,12 @@ def key_bytes(keys: Sequence[pl.Series], rows: int) -> list[bytes | None]:
     return [_joined(values) for values in zip(*parts, strict=True)]
 
 
-def key_hashes(keys: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """64 bits of BLAKE2b of each key. Nothing depends on them but where a row is looked for: keys are compared, too."""
-    return np.frombuffer(b"".join([blake2b(key, digest_size=_DIGEST).digest() for key in keys]), "<u8")
+def key_hashes(keys: Sequence[bytes | None]) -> npt.NDArray[np.uint64]:
+    """64 bits of BLAKE2b of each key (None: of nothing). They only say where a row is looked for: keys are compared, too."""
+    there = [key for key in keys if key is not None]
+    if len(there) < len(keys):
+        there = [key or b"" for key in keys]
+    return np.frombuffer(b"".join([blake2b(key, digest_size=_DIGEST).digest() for key in there]), "<u8")
 
 
 def _texts(column: pl.Series) -> list[bytes | None]:

@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.online.generations import Generations
+from assay.features.online.backend import Backend
 from assay.features.online.manifest import Manifest
 from assay.features.online.reading import Answer, GenerationReader, OlderThanGeneration
 from assay.features.serving.feature_set import FeatureSet
@@ -26,10 +26,10 @@ class OnlineSet:
     """
 
     lake: Lake
-    generations: Generations
+    generations: Backend
     name: str
     features: FeatureSet | None = None
-    _opened: tuple[tuple[int, int] | None, GenerationReader] | None = field(default=None, repr=False)
+    _opened: tuple[object | None, GenerationReader] | None = field(default=None, repr=False)
 
     @property
     def manifest(self) -> Manifest:

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.online.found import Found
-from assay.features.online.generations import Generation
+from assay.features.online.backend import FoundRows, OpenGeneration
 from assay.features.online.key_bytes import key_bytes, key_hashes
 from assay.features.online.manifest import Joined, Stream
 from assay.features.online.packing import to_series
@@ -114,7 +113,7 @@ def _same(name: str, value: str | int, number: int) -> pl.Series:
 class GenerationReader:
     """A generation that is asked many times. What follows from it and from the types of keys is worked out once."""
 
-    generation: Generation
+    generation: OpenGeneration
     _streams: dict[str, Stream] = field(init=False)
     _wanted: dict[str, pl.DataType] = field(init=False)
     _types: dict[tuple[str, tuple[Any, ...]], tuple[pl.DataType, ...]] = field(init=False, default_factory=dict)
@@ -196,7 +195,7 @@ class GenerationReader:
                 for column, dtype in zip(columns, types, strict=True)
             ]
             found = key_bytes(series, len(next(iter(asked.values()), [])))
-            encoded[identity] = found, key_hashes([key if key is not None else b"" for key in found])
+            encoded[identity] = found, key_hashes(found)
         keys, hashes = encoded[identity]
         rows = self.generation.find(stream.id, keys, hashes, at)
         self._refuse_older(joined, stream, rows, at)
@@ -209,7 +208,8 @@ class GenerationReader:
             else:
                 values[column] = rows.take(stream.features.index(feature), alive, all_valid=all_valid)
                 types_of[column] = self.generation.schemas[stream.id][feature]
-        state, times = _STATES[here.astype(np.int8) + alive].tolist(), None
+        times = None
+        state = ["present"] * len(alive) if alive.all() else _STATES[here.astype(np.int8) + alive].tolist()
         if not stream.is_lookup:
             times = rows.time.tolist()
             if not here.all():
@@ -250,7 +250,7 @@ class GenerationReader:
             self._types[identity] = key_types(joined.name, serving, table, schema, joined.keys)
         return self._types[identity]
 
-    def _refuse_older(self, joined: Joined, stream: Stream, rows: Found, at: int) -> None:
+    def _refuse_older(self, joined: Joined, stream: Stream, rows: FoundRows, at: int) -> None:
         begins = (self.generation.manifest.at - _EPOCH) // _MICROSECOND
         if at >= begins or stream.is_lookup:
             return
