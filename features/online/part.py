@@ -130,7 +130,8 @@ class Part:
         place = np.searchsorted(self.hashes, hashes, "right") - 1
         rows, is_hash = self.rows[place], self.hashes[place] == hashes
         begins, ends, tail = rows["key"].tolist(), (rows["key"] + rows["keyn"]).tolist(), self.tail
-        same = [tail[begin:end] == key for key, begin, end in zip(keys, begins, ends, strict=True)]
+        candidates = zip(is_hash.tolist(), keys, begins, ends, strict=True)
+        same = [hashed and tail[begin:end] == key for hashed, key, begin, end in candidates]
         found = is_hash & same & (rows["back"] == 0) & (rows["available"] <= at)
         if found.all():
             return place, rows, False
