@@ -19,6 +19,7 @@ from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.other_answers import answers_to_the_same
 from assay.lineage.tracing.row_provenance import not_followed
+from assay.lineage.tracing.rows_read import RowsRead
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 from assay.why.explanation import Why
@@ -51,10 +52,11 @@ def why(
     Returns:
         Its answer, what was unusual, the rows, the steps. Personal data is masked.
     """
+    trace = replace(trace, rows_read=RowsRead())
     row, root = trace.prediction.row, trace.root
     own, training = _parted(trace)
-    behind, problem = _behind(lake, trace, declared)
     seen = seen_by_model(lake, trace)
+    behind, problem = _behind(lake, trace, declared)
     way = Way(lake, trace, own, training, behind or [], now or datetime.now(UTC), seen, store)
     releases, lates = list(released(lake, way.behind)), list(late(lake, way.behind))
     rows = shown_rows(way.behind, row_notes(releases, lates), {key: row[key] for key in keys_of(trace) if key in row})

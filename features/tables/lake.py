@@ -90,6 +90,7 @@ def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
 
 
 _FIRST_COMMIT = commit_path("", 0).rpartition("/")[2]
+_AT_ONCE = 20  # versions that are looked up together
 
 
 def _has_commits(log: Path) -> bool:
@@ -459,9 +460,19 @@ class TableState:
             self.index.commit(version) for version in versions(self.table.lake.storage, self.table.name, self.version)
         ]
 
-    def versions(self, until: datetime | None = None) -> list[int]:
-        """The versions up to this one, committed at or before a time, newest first."""
-        return self.index.committed(self.version, None if until is None else int(until.timestamp() * 1000))
+    def versions(self, until: datetime | None = None) -> Iterator[int]:
+        """The versions up to this one, committed at or before a time, newest first; as many are looked up as are taken."""
+        last, limit = self.version, None if until is None else int(until.timestamp() * 1000)
+        while found := self.index.committed(last, limit, _AT_ONCE):
+            yield from found
+            last = found[-1] - 1
+
+    def changed_since(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[int]:
+        """The versions after an earlier one, and up to this, that added or removed files of a slice, oldest first. Where the log
+        has gaps that is not known: this version, if it is later."""
+        if self.checkpointed is not None:
+            return [self.version] if self.version > version else []
+        return sorted({changed for changed, _ in self.index.changes(version, self.version, partitions, excluded)})
 
     @property
     def last_commit(self) -> Commit:

@@ -20,7 +20,9 @@ from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.lineage.commits.graph import CommitGraph
 from assay.lineage.commits.spine import Spine, TakenIn, spine_of_predictions
+from assay.lineage.tracing.rows_read import rows_where
 from assay.lineage.tracing.trace import Trace
+from assay.own_columns import CHANGE
 
 MOMENT, PLACE = "__moment", "__partition"  # of the row that was served
 
@@ -130,7 +132,9 @@ def served_rows(
     row = asked.row(0, named=True)
     # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
     possible = equal(row, serving.keys, state.schema) & (pl.col(time) <= row["event_time"])
-    rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias(MOMENT))
+    # Where each feature is joined by itself, which is looked at depends on all.
+    needed = None if role.joined.skip_nulls else [*serving.columns(), CHANGE, PARTITION, *columns]
+    rows = rows_where(trace.rows_read, state, read, possible, needed).with_columns(pl.col(time).alias(MOMENT))
     wanted = {MOMENT: MOMENT} | own | dict(columns)
     return served(state, serving, rows, partitions, asked, wanted, role.joined, list(columns) or role.features)
 

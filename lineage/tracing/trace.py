@@ -30,6 +30,7 @@ from assay.lineage.outline import LISTED, Line, Outline, Span, line
 from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
 from assay.lineage.predictions.outputs import answer_of, outputs_of
+from assay.lineage.tracing.rows_read import RowsRead
 from assay.lineage.tracing.trace_node import Held, Node, Status, unique_files
 
 _LONGEST = 400  # characters shown of an explanation
@@ -39,12 +40,14 @@ EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in 
 @dataclass(frozen=True, eq=False)
 class Trace:
     """The provenance of a prediction as a tree (equal reads of a table are one and the same node). `lookups`: whether tables that
-    something was only looked up in are followed to their sources."""
+    something was only looked up in are followed to their sources. `rows_read`: where questions about it keep the rows that
+    they have looked at (None: nowhere)."""
 
     prediction: Prediction
     root: Node
     lake: Lake | None = field(default=None, repr=False)
     lookups: bool = False
+    rows_read: RowsRead | None = field(default=None, repr=False)
 
     @cached_property
     def with_lookups(self) -> "Trace":
