@@ -61,7 +61,7 @@ def _now(lake: Lake, one: TableRows) -> TableState | None:
 
 def _version_at(now: TableState, read: int, made: datetime) -> int:
     """The newest version when the prediction was made: that which it read, at least."""
-    return max(read, next(now.versions(made), read))
+    return max(read, next(now.newest_versions(made), read))
 
 
 def _rows(one: TableRows, state: TableState) -> pl.DataFrame | None:

@@ -52,7 +52,7 @@ def why(
     Returns:
         Its answer, what was unusual, the rows, the steps. Personal data is masked.
     """
-    trace = replace(trace, rows_read=RowsRead())
+    lake, trace = lake.at_one_moment(), replace(trace, rows_read=RowsRead())
     row, root = trace.prediction.row, trace.root
     own, training = _parted(trace)
     seen = seen_by_model(lake, trace)
@@ -62,7 +62,7 @@ def why(
     rows = shown_rows(way.behind, row_notes(releases, lates), {key: row[key] for key in keys_of(trace) if key in row})
     answer, about, attached = prediction_in_text(lake, trace, declared)
     commit = root.commits[-1]
-    owners = _owners(store, trace)
+    owners = _owners(lake, store, trace)
     return Why(
         prediction_id=trace.prediction_id,
         model=trace.prediction.model,
@@ -123,9 +123,9 @@ def _answers(lake: Lake, trace: Trace, declared: DeclaredNow) -> Iterator[GivenA
         yield GivenAnswer(item.id, item.model_version, shown, item.made_at)
 
 
-def _owners(store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
+def _owners(lake: Lake, store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
     """Who owns the step of each run, as its events name them."""
-    last = (_last_commit(trace.lake, node) for node in trace.nodes)
+    last = (_last_commit(lake, node) for node in trace.nodes)
     runs = {commit.run_id for commit in last if commit is not None and commit.run_id}
     found: dict[str, str] = {}
     for event in store.events_of(runs) if store is not None else ():
@@ -135,10 +135,10 @@ def _owners(store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
     return found
 
 
-def _last_commit(lake: Lake | None, node: Node) -> Commit | None:
+def _last_commit(lake: Lake, node: Node) -> Commit | None:
     """The last commit that wrote what was read of a table; where nothing was taken of it, the last that had written to it."""
-    if node.commits or lake is None:
-        return node.commits[-1] if node.commits else None
+    if node.commits:
+        return node.commits[-1]
     try:
         state = lake.table(node.table).at(node.snapshot.version)
     except AssayError:

@@ -150,6 +150,10 @@ class KeyIndex:
 
     def _keys(self, state: TableState, path: str) -> np.ndarray | None:
         """The fingerprints of a data file; None for one that was vacuumed."""
+        if (
+            state.table.lake.storage.size(f"{state.table.name}/{path}") is None
+        ):  # of many, cheaper than to try to read them
+            return None
         try:
             rows = pl.scan_parquet(f"{state.table.uri}/{path}", glob=False, hive_partitioning=False)
             present = rows.collect_schema().names()

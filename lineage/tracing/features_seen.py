@@ -12,6 +12,7 @@ from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of_join import as_of_join
 from assay.features.serving.feature_refs import find_serving
 from assay.features.serving.references import Reference
+from assay.features.serving.relevant_partitions import partitions_as_of
 from assay.features.serving.served import served
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
@@ -82,14 +83,32 @@ def seen_of(lake: Lake, trace: Trace, read: Slice, version: int | None = None) -
     serving, _ = find_serving(state) or (None, {})
     if serving is None or TEXT_KEY in serving.keys:
         return []
-    slice_ = read if version is None else Slice(state.snapshot, None, "")
     roles = roles_of(spine_of(lake, trace), own_name(state.table.name))
-    seen = (_seen_in(state, serving, slice_, trace, role) for role in roles)
+    slices = (read if version is None else _needed(state, serving, trace, role) for role in roles)
+    seen = (_seen_in(state, serving, slice_, trace, role) for slice_, role in zip(slices, roles, strict=True))
     return [one for one in seen if one is not None]
 
 
+def _needed(state: TableState, serving: Serving, trace: Trace, role: TakenIn) -> Slice:
+    """Of a version that the prediction did not read, what a join would read for it today."""
+    asked = asked_in(trace.prediction.frame, serving, role)
+    if asked is None or serving.kind == "lookup":
+        return Slice(state.snapshot, None, "")
+    between = (trace.prediction.row["event_time"],) * 2
+    names = [name for name, _ in _outputs(role, _features_of(state, serving))] if role.joined.skip_nulls else []
+    needed: set[str] | None = set()
+    for way in role.joined.known_at:
+        found = partitions_as_of(state, serving, asked, between, known=way == "known", features=names)
+        needed = None if found is None or needed is None else needed | set(found)
+    return Slice(state.snapshot, None if needed is None else tuple(sorted(needed)), "")
+
+
+def _features_of(state: TableState, serving: Serving) -> list[str]:
+    return [name for name in state.schema if name not in (*serving.columns(), PARTITION)]
+
+
 def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn) -> FeaturesSeen | None:
-    outputs = dict(_outputs(role, [name for name in state.schema if name not in (*serving.columns(), PARTITION)]))
+    outputs = dict(_outputs(role, _features_of(state, serving)))
     asked = asked_in(trace.prediction.frame, serving, role)
     if asked is None or not outputs:
         return None
@@ -124,6 +143,10 @@ def served_rows(
         raise AssayError(
             f"{state.table.name} cannot be joined again: the prediction lacks a column that it was joined by."
         )
+    known = None if trace.rows_read is None or role.joined.skip_nulls else trace.rows_read.served
+    asked_for = (state.table.name, state.version, read, role.name)
+    if known is not None and not columns and asked_for in known:
+        return known[asked_for]
     own = {PARTITION: PLACE} if state.partitioned else {}
     partitions = None
     if state.partitioned:
@@ -136,7 +159,10 @@ def served_rows(
     needed = None if role.joined.skip_nulls else [*serving.columns(), CHANGE, PARTITION, *columns]
     rows = rows_where(trace.rows_read, state, read, possible, needed).with_columns(pl.col(time).alias(MOMENT))
     wanted = {MOMENT: MOMENT} | own | dict(columns)
-    return served(state, serving, rows, partitions, asked, wanted, role.joined, list(columns) or role.features)
+    found = served(state, serving, rows, partitions, asked, wanted, role.joined, list(columns) or role.features)
+    if known is not None:
+        known[asked_for] = found
+    return found
 
 
 def spine_of(lake: Lake, trace: Trace) -> Spine:

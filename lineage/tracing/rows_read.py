@@ -25,8 +25,10 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class RowsRead:
-    """Remembers the rows that met a condition in a slice, for as long as one answer is being made."""
+    """Remembers the rows that met a condition in a slice, for as long as one answer is being made. `served` are the rows that
+    were served to the prediction, by table, version, slice and role (see `served_rows`)."""
 
+    served: dict[tuple[str, int, Slice, str], list[pl.DataFrame]] = field(default_factory=dict)
     _known: list[_Known] = field(default_factory=list)
 
     def rows(self, state: TableState, read: Slice, condition: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:

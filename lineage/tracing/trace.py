@@ -154,7 +154,8 @@ def _to_dict(node: Node, seen: set[int] | None) -> dict[str, Any]:
 def trace(lake: Lake, prediction_id: str, *, lookups: bool = False) -> Trace:
     """Trace a prediction to its source files; with `lookups` also what was only looked up in. Raises AssayError if there is no
     such prediction."""
-    return _Tracer(lake, lookups=lookups).trace(find_prediction(lake, prediction_id))
+    now = lake.at_one_moment()
+    return replace(_Tracer(now, lookups=lookups).trace(find_prediction(now, prediction_id)), lake=lake)
 
 
 class _Tracer:
@@ -194,7 +195,7 @@ class _Tracer:
             "features": list(described.features if described else ()),
             "outputs": list(outputs_of(commits[-1], row)),
         }
-        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details), self.lake, self.lookups)
+        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details), lookups=self.lookups)
 
     def inputs(self, commits: Sequence[Commit], *, follow: bool, model: str | None = None) -> list[Node]:
         """What the commits read, one node per table and role. Of a table of models a prediction takes only its own (`model`;
