@@ -91,7 +91,11 @@ def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, rol
     asked = asked_in(trace.prediction.frame, serving, role)
     if asked is None or not outputs:
         return None
-    own = {"view": role.name or own_name(state.table.name), "table": state.table.name, "version": state.version}
+    own: dict[str, Any] = {
+        "view": role.name or own_name(state.table.name),
+        "table": state.table.name,
+        "version": state.version,
+    }
     own |= {"keys": tuple(map(role.column, serving.keys))}
     own |= {"names": {output: name for name, output in outputs.items() if name != output}}
     if serving.kind == "lookup":
