@@ -29,8 +29,7 @@ class OnlineSet:
     generations: Generations
     name: str
     features: FeatureSet | None = None
-    _mark: tuple[int, int] | None = field(default=None, repr=False)
-    _reader: GenerationReader | None = field(default=None, repr=False)
+    _opened: tuple[tuple[int, int] | None, GenerationReader] | None = field(default=None, repr=False)
 
     @property
     def manifest(self) -> Manifest:
@@ -74,7 +73,8 @@ class OnlineSet:
 
     def _current(self) -> GenerationReader:
         mark = self.generations.mark(self.name)
-        if self._reader is None or mark is None or mark != self._mark:
+        opened = self._opened  # both at once: other threads may open the next one
+        if opened is None or mark is None or mark != opened[0]:
             reader = GenerationReader(self.generations.open(self.name))
             known = reader.generation.manifest
             if self.features is not None and known.sha256 != self.features.digest():
@@ -82,5 +82,5 @@ class OnlineSet:
                     f"{self.name} is materialised with other features ({', '.join(known.references[:5])}, …). Next: give the set "
                     "another version, or materialise it again."
                 )
-            self._reader, self._mark = reader, mark
-        return self._reader
+            self._opened = opened = mark, reader
+        return opened[1]
