@@ -67,6 +67,16 @@ COMMANDS = {
     ),
     "views": ("assay.cli.catalogue", "views", "Declared feature views: features of an entity over time."),
     "features": ("assay.cli.features", "features", "The catalogue of features, their values, and training sets."),
+    "online": (
+        "assay.cli.serving.online",
+        "online",
+        "Feature sets whose latest values are kept ready for reading: one packed row per entity, swapped as a whole.",
+    ),
+    "serve": (
+        "assay.cli.serving.serve",
+        "serve",
+        "Serve feature SETS (default: all that are materialised) over HTTP, until Ctrl-C.",
+    ),
     "training-sets": ("assay.cli.training_sets", "training_sets", "Training sets in the lake, every version."),
     "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
     "predictions": (

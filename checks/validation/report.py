@@ -58,7 +58,7 @@ class Report:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Report":
         """The inverse of `to_dict`."""
-        rules = tuple(RuleResult(**{**rule, "severity": Severity(rule["severity"])}) for rule in data["rules"])
+        rules = tuple(RuleResult(**(dict(rule) | {"severity": Severity(rule["severity"])})) for rule in data["rules"])
         return cls(**{name: value for name, value in data.items() if name not in ("rules", "blocked")}, rules=rules)
 
 

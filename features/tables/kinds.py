@@ -19,6 +19,7 @@ class Kind(Enum):
     EMBEDDINGS = ("embeddings", "embeddings")
     PARTIALS = ("partials", "partials")
     FEATURES = ("features", "features")
+    LABELS = ("labels", "labels")
     TRAINING = ("training", "training")
     MODELS = ("models", "model")
     PREDICTIONS = ("predictions", "prediction")

@@ -8,16 +8,20 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.catalogue.readable import served_features
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of_join import as_of_join
-from assay.features.serving.feature_refs import find_serving
+from assay.features.serving.feature_refs import find_serving, join, resolve, spine_columns
+from assay.features.serving.join_options import JoinOptions
 from assay.features.serving.references import Reference
 from assay.features.serving.relevant_partitions import partitions_as_of
+from assay.features.serving.request import Request
 from assay.features.serving.served import served
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.lineage.commits.graph import CommitGraph
 from assay.lineage.commits.spine import Spine, TakenIn, spine_of_predictions
@@ -67,7 +71,8 @@ def features_seen(lake: Lake, trace: Trace) -> list[FeaturesSeen]:
 
 def reads_of_views(trace: Trace) -> list[Slice]:
     described = trace.root.commits[-1].predictions
-    order = list(dict.fromkeys(Reference.parse(text).view for text in described.features)) if described else []
+    texts = (*described.features, *described.uses) if described else ()
+    order = list(dict.fromkeys(Reference.parse(text).view for text in texts))
     direct = {
         own_name(item.snapshot.table): item
         for item in trace.root.commits[-1].inputs
@@ -92,10 +97,10 @@ def seen_of(lake: Lake, trace: Trace, read: Slice, version: int | None = None) -
 def _needed(state: TableState, serving: Serving, trace: Trace, role: TakenIn) -> Slice:
     """Of a version that the prediction did not read, what a join would read for it today."""
     asked = asked_in(trace.prediction.frame, serving, role)
-    if asked is None or serving.kind == "lookup":
+    if asked is None or serving.kind != "as_of":
         return Slice(state.snapshot, None, "")
     between = (trace.prediction.row["event_time"],) * 2
-    names = [name for name, _ in _outputs(role, _features_of(state, serving))] if role.joined.skip_nulls else []
+    names = [name for name, _ in _outputs(role, served_features(state, serving))] if role.joined.skip_nulls else []
     needed: set[str] | None = set()
     for way in role.joined.known_at:
         found = partitions_as_of(state, serving, asked, between, known=way == "known", features=names)
@@ -103,16 +108,18 @@ def _needed(state: TableState, serving: Serving, trace: Trace, role: TakenIn) ->
     return Slice(state.snapshot, None if needed is None else tuple(sorted(needed)), "")
 
 
-def _features_of(state: TableState, serving: Serving) -> list[str]:
-    return [name for name in state.schema if name not in (*serving.columns(), PARTITION)]
-
-
 def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn) -> FeaturesSeen | None:
-    outputs = dict(_outputs(role, _features_of(state, serving)))
+    outputs = dict(_outputs(role, served_features(state, serving)))
+    if serving.kind == "on_demand":
+        return _computed_in(state, serving, trace, role, outputs)
     asked = asked_in(trace.prediction.frame, serving, role)
     if asked is None or not outputs:
         return None
-    own = {"view": role.name or own_name(state.table.name), "table": state.table.name, "version": state.version}
+    own: dict[str, Any] = {
+        "view": role.name or own_name(state.table.name),
+        "table": state.table.name,
+        "version": state.version,
+    }
     own |= {"keys": tuple(map(role.column, serving.keys))}
     own |= {"names": {output: name for name, output in outputs.items() if name != output}}
     if serving.kind == "lookup":
@@ -132,6 +139,31 @@ def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, rol
     return FeaturesSeen(**own, values=values, event_time=at, partition=place, max_age=max_age, absent=newest is None)
 
 
+def _computed_in(
+    state: TableState, serving: Serving, trace: Trace, role: TakenIn, outputs: Mapping[str, str]
+) -> FeaturesSeen | None:
+    """What an on-demand view gave: computed again of what it uses, at the versions that were read. None where the prediction
+    lacks an input."""
+    commit, lake, frame = trace.root.commits[-1], state.table.lake, trace.prediction.frame
+    described = commit.predictions
+    versions = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.lookup}
+    versions[state.table.name] = state.version
+    needed = {"event_time", *spine_columns(lake, list(map(str, role.references)), versions)}
+    if described is None or not outputs or not needed <= set(frame.columns):
+        return None
+    spine = frame.select(name for name in frame.columns if name in needed)
+    wanted = Request(role.references, JoinOptions.from_dict(described.joined))
+    given = join(spine, resolve(Reader(lake), wanted, spine, versions=versions))
+    return FeaturesSeen(
+        role.name or own_name(state.table.name),
+        state.table.name,
+        state.version,
+        tuple(map(role.column, serving.keys)),
+        {name: given[name][0] for name in outputs.values()},
+        {output: name for name, output in outputs.items() if name != output},
+    )
+
+
 def served_rows(
     state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn, columns: Mapping[str, str]
 ) -> list[pl.DataFrame]:
@@ -144,7 +176,7 @@ def served_rows(
             f"{state.table.name} cannot be joined again: the prediction lacks a column that it was joined by."
         )
     known = None if trace.rows_read is None or role.joined.skip_nulls else trace.rows_read.served
-    asked_for = (state.table.name, state.version, read, role.name)
+    asked_for = (state.table.name, state.version, read, tuple(sorted(role.keys.items())), role.joined)
     if known is not None and not columns and asked_for in known:
         return known[asked_for]
     own = {PARTITION: PLACE} if state.partitioned else {}

@@ -1,6 +1,6 @@
 """The rows that questions about one prediction look at: several of them ask for the same, which is read once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -26,9 +26,9 @@ class _Known:
 @dataclass(frozen=True, slots=True)
 class RowsRead:
     """Remembers the rows that met a condition in a slice, for as long as one answer is being made. `served` are the rows that
-    were served to the prediction, by table, version, slice and role (see `served_rows`)."""
+    were served to the prediction, by table, version, slice, keys and way of joining (see `served_rows`)."""
 
-    served: dict[tuple[str, int, Slice, str], list[pl.DataFrame]] = field(default_factory=dict)
+    served: dict[Hashable, list[pl.DataFrame]] = field(default_factory=dict)
     _known: list[_Known] = field(default_factory=list)
 
     def rows(self, state: TableState, read: Slice, condition: pl.Expr, columns: Sequence[str]) -> pl.DataFrame:
