@@ -87,7 +87,7 @@ class Trace:
         """The tree in words. A node that was shown before is only named; long lists of files are shortened."""
         row, root = self.prediction.row, self.root
         answer = answer_of(row, root.details["outputs"])
-        outputs = [f"{name} {value}" for name, value in answer.items()]
+        outputs = [f"{name} {_in_words(value)}" for name, value in answer.items()]
         title = line(
             Span(f"prediction {root.name}", "strong"),
             f" of {self.prediction.model} {row['model_version']}",
@@ -98,6 +98,12 @@ class Trace:
 
     def __str__(self) -> str:
         return str(self.outline())
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _branches(node: Node, seen: set[int]) -> Iterator[Outline]:
