@@ -76,7 +76,7 @@ def _keys(given: Any) -> tuple[dict[str, list[Any]], int]:
     if len({len(values) for values in columns.values()}) > 1:
         raise AssayError("The columns of keys differ in length: give one value of each per row.")
     for name, values in columns.items():
-        if any(isinstance(value, dict | list | float) for value in values):
+        if any(isinstance(value, dict | list) for value in values):
             raise AssayError(f"Key {name!r} has values that are neither text nor whole numbers.")
     return columns, len(next(iter(columns.values())))
 

@@ -177,8 +177,11 @@ def _answer(service: _Service, asked: Question, media: str) -> tuple[bytes, dict
     """All sets at one moment, each from one generation."""
     at, keys = asked.at or datetime.now(UTC), dict(asked.keys)
     answers: dict[str, tuple[Answer, Manifest]] = {}
+    fractions = [name for name, values in keys.items() if any(type(value) is float for value in values)]
     for name in asked.sets:
         found = service.set_of(name)
+        if fractions and (wrong := [one for one in fractions if one not in found.inputs()]):
+            raise AssayError(f"Key {wrong[0]!r} has values that are neither text nor whole numbers.")
         answers[found.name] = found.answer(keys, at)
     return (as_arrow(answers) if media == ARROW else as_json(asked, answers)), answers
 
@@ -209,7 +212,7 @@ def _described(service: _Service, manifest: Manifest) -> dict[str, Any]:
         "built_at": manifest.built_at.isoformat(),
         "rows": manifest.rows,
         "keys": {name: str(dtype) for name, dtype in found.key_types().items()},
-        "features": [column for joined in manifest.joined for column in joined.outputs.values()],
+        "features": found.columns(),
         "tables": manifest.versions,
     }
 

@@ -51,7 +51,7 @@ def openapi(limit: int) -> dict[str, Any]:
     answered = _object(
         {"generation": _WHOLE, "built_at": _MOMENT, "features": _map_of(_list_of({})), "views": _map_of(view)}
     )
-    key = {"type": ["string", "integer", "boolean", "null"]}
+    key = {"type": ["string", "number", "boolean", "null"]}  # a fraction only as an input of the request
     wanted = _object(
         {
             "sets": {"oneOf": [_TEXT, {**_list_of(_TEXT), "minItems": 1, "uniqueItems": True}]},

@@ -181,3 +181,22 @@ def test_it_runs_without_dagster_and_torch(store: assay.Store, tmp_path: Path) -
         [sys.executable, "-c", LIGHT, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr[-2000:]
+
+
+def test_inputs_of_a_request_stand_beside_its_keys(client: TestClient, store: assay.Store) -> None:
+    share = assay.Feature("of_sold", pl.col("amount") / pl.col("sold"))
+    store.define(assay.OnDemandView("basket", [share], inputs={"amount": float}, uses=["shop:sold"]))
+    store.materialize_online(assay.FeatureSet("baskets", ["basket:*"]), at=NOON)
+    found = ask(client, "baskets", {"shop": ["a", "?"], "amount": [2.5, 1]}, at=AT)
+    valid(client, "Question", {"sets": "baskets", "keys": {"shop": ["a"], "amount": [2.5]}})
+    (answer,) = found["sets"].values()
+    assert answer["features"] == {"of_sold": [2.5, None]}
+    assert {name: view["state"] for name, view in answer["views"].items()} == {
+        "shop": ["present", "missing"],
+        "basket": ["present", "missing"],
+    }
+    for keys, problem in (({"shop": ["a"]}, "needs 'amount'"), ({"shop": [1.5], "amount": [1]}, "neither text nor")):
+        refused = client.post("/features", json={"sets": "baskets", "keys": keys})
+        assert (refused.status_code, problem in refused.text) == (422, True), refused.text
+    listed = next(one for one in client.get("/features").json()["sets"] if one["set"].startswith("baskets"))
+    assert (listed["keys"], listed["features"]) == ({"shop": "String", "amount": "Float64"}, ["of_sold"])
