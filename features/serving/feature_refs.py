@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from assay.errors import AssayError, nearest
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of import point_in_time_join
+from assay.features.serving.by_definition import OpenView, open_view, other_features
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.lookup import Lookup, look_up
@@ -23,15 +24,12 @@ from assay.features.serving.relevant_partitions import Between, partitions_as_of
 from assay.features.serving.request import Features, Request, request
 from assay.features.serving.view_read import ViewRead
 from assay.features.storage.parquet_files import PARTITION
-from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.features.views.columns import require_columns
 from assay.features.views.timestamps import instant
-
-_SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
 _RANK = "__partition"
 _MANY = 2_000_000  # rows of which the features are read apart: it takes half the memory, and up to a third more time
@@ -57,13 +55,18 @@ def resolve(
     versions: Mapping[str, int] | None = None,
     options: JoinOptions | None = None,
     bounded: bool = True,
+    learnt: Mapping[str, str] | None = None,
 ) -> Resolved:
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
     reader (or transaction), the partitions that can hold a value for the spine, in any role: by the times in their files'
     statistics, the view's max_age and the spine's keys; of lookups, those with a key of the spine. `bounded=False` keeps what
-    is too old, too. What is asked for as a `Request` has its own options.
+    is too old, too. What is asked for as a `Request` has its own options. `learnt`: by view the definition (its SHA-256) that a
+    training set was made with, which is read where no other is asked for.
 
-    Raises AssayError for a malformed reference, an unknown view, feature, key or table, or a spine without usable times.
+    Each view is read by one definition: the one that is asked for, or else that of the newest version whose rows all have one.
+
+    Raises AssayError for a malformed reference, an unknown view, feature, key, table or definition, or a spine without usable
+    times; MixedDefinitions where rows are needed that another definition computed.
     """
     wanted = features if isinstance(features, Request) else request(features, options or JoinOptions())
     versions = dict(versions or {})
@@ -73,14 +76,22 @@ def resolve(
             raise AssayError(
                 f"There is no table {table} to read at a version (tables: {', '.join(known) or 'none'}).{nearest(table, known)}"
             )
-    joins = {name: _Join.of(reader, name, asked, versions, wanted.options) for name, asked in wanted.joins().items()}
+    asked_for = wanted.joins()
+    opened = {
+        asked[0].view: open_view(reader, asked[0], versions, (learnt or {}).get(asked[0].view))
+        for asked in asked_for.values()
+    }
+    for one in opened.values():
+        if isinstance(reader, Transaction) and one.number > 1:  # of the first one, fingerprints are as they always were
+            reader.decided_by(f"definition of {one.state.table.name}", one.definition)
+    joins = {name: _Join.of(opened[asked[0].view], name, asked, wanted.options) for name, asked in asked_for.items()}
     frames = {
         view: _read(reader, [join for join in joins.values() if join.view == view], spine, wanted.options, bounded)
         for view in dict.fromkeys(join.view for join in joins.values())
     }
     views, lookups = [], []
     for name, join in joins.items():
-        frame, position, large = frames[join.view]
+        frame, position, large, _ = frames[join.view]
         if join.serving.kind == "lookup":
             lookups.append(Lookup(name, join.serving, frame, join.outputs, join.keys))
         else:
@@ -99,7 +110,7 @@ def resolve(
                     repeatable=large,
                 )
             )
-    described = tuple(join.described() for join in joins.values())
+    described = tuple(join.described(frames[join.view].partitions) for join in joins.values())
     return Resolved(wanted.texts, tuple(views), tuple(lookups), described, wanted.options, wanted.sets)
 
 
@@ -109,7 +120,7 @@ class _Join:
 
     name: str
     view: str
-    state: TableState
+    opened: OpenView
     serving: Serving
     definition: Mapping[str, Any]
     outputs: Mapping[str, str]
@@ -120,32 +131,34 @@ class _Join:
     @classmethod
     def of(
         cls,
-        reader: Reader | Transaction,
+        opened: OpenView,
         name: str,
         asked: Sequence[Reference],
-        versions: Mapping[str, int],
         options: JoinOptions,
     ) -> "_Join":
-        view, keys = asked[0].view, dict(asked[0].on)
-        table = _table_of(reader.lake, view)
-        state = reader.state(table, versions.get(table))
-        serving, definition = serving_of(state)
+        view, keys, state = asked[0].view, dict(asked[0].on), opened.state
+        serving, definition = serving_of(state, opened.definition)
         for key in keys:
             if key not in serving.keys:
                 close = nearest(key, serving.keys)
                 raise AssayError(f"{view!r} is not joined by {key!r}; its keys are {list(serving.keys)}.{close}")
-        own = (*serving.columns(), PARTITION)
+        own = {*serving.columns(), PARTITION, *other_features(state, opened.definition)}
         outputs = _outputs(view, asked, [column for column in state.schema if column not in own])
         _warn_of_deprecated(view, outputs, definition)
-        return cls(name, view, state, serving, definition, outputs, keys, *options.of(name, view))
+        return cls(name, view, opened, serving, definition, outputs, keys, *options.of(name, view))
+
+    @property
+    def state(self) -> TableState:
+        return self.opened.state
 
     def spine(self, spine: pl.DataFrame) -> pl.DataFrame:
         """The spine's keys under the names that the view has for them, as far as they are there: the join says what is not."""
         named = {key: self.keys.get(key, key) for key in self.serving.keys}
         return spine.select(pl.col(column).alias(key) for key, column in named.items() if column in spine.columns)
 
-    def described(self) -> dict[str, Any]:
-        """For the record. A role says which columns of the spine it is joined by."""
+    def described(self, partitions: Sequence[str] | None) -> dict[str, Any]:
+        """For the record. A role says which columns of the spine it is joined by; `definitions` by which ones the rows of the
+        partitions that were read were computed."""
         definitions = {feature["name"]: feature.get("sha256") for feature in self.definition.get("features", [])}
         role = {"role": self.name, "keys": dict(self.keys)} if self.keys else {}
         return {
@@ -157,14 +170,23 @@ class _Join:
                 {"name": feature, "column": column, "definition": definitions.get(feature)}
                 for feature, column in self.outputs.items()
             ],
+            **self.opened.described(partitions),
         } | role
+
+
+class _Read(NamedTuple):
+    """Rows of a view, the column that orders equal ones, whether they are many, and the partitions that they are from."""
+
+    frame: pl.LazyFrame
+    position: str | None
+    large: bool
+    partitions: Sequence[str] | None
 
 
 def _read(
     reader: Reader | Transaction, joins: Sequence[_Join], spine: pl.DataFrame, options: JoinOptions, bounded: bool
-) -> tuple[pl.LazyFrame, str | None, bool]:
-    """The rows of one view that any of its roles needs: one read, so that each role is replayed from the same rows. With the
-    column that orders equal ones, and whether they are many."""
+) -> _Read:
+    """The rows of one view that any of its roles needs: one read, so that each role is replayed from the same rows."""
     state, serving, table = joins[0].state, joins[0].serving, joins[0].state.table.name
     needed: set[str] | None = set()
     for join in joins:
@@ -179,10 +201,12 @@ def _read(
             found = partitions_as_of(state, serving, asked, between, bounded=bounded, known=known, features=features)
         needed = None if found is None or needed is None else needed | set(found)
     partitions = None if needed is None else sorted(needed)
+    joins[0].opened.refuse_others(partitions)
     frame = reader.read(table, partitions)
     if serving.kind == "lookup":
-        return frame, None, False
-    return *ranked(frame, partitions), bounded and sum(file.rows for file in state.files_of(partitions)) >= _MANY
+        return _Read(frame, None, False, partitions)
+    large = bounded and sum(file.rows for file in state.files_of(partitions)) >= _MANY
+    return _Read(*ranked(frame, partitions), large, partitions)
 
 
 def join(spine: pl.DataFrame, resolved: Resolved) -> pl.DataFrame:
@@ -198,9 +222,10 @@ def join(spine: pl.DataFrame, resolved: Resolved) -> pl.DataFrame:
 def spine_columns(lake: Lake, references: Sequence[str], versions: Mapping[str, int]) -> set[str]:
     """The key columns that a spine must have for these references, at these versions."""
     columns: set[str] = set()
+    reader = Reader(lake)
     for reference in map(Reference.parse, references):
-        table, named = _table_of(lake, reference.view), dict(reference.on)
-        keys = serving_of(lake.table(table).at(versions.get(table)))[0].keys
+        opened, named = open_view(reader, reference, versions), dict(reference.on)
+        keys = serving_of(opened.state, opened.definition)[0].keys
         columns |= {named.get(key, key) for key in keys}
     return columns
 
@@ -224,18 +249,10 @@ def _warn_of_deprecated(view: str, outputs: Mapping[str, str], definition: Mappi
             warnings.warn(f"Feature {view}:{feature} is deprecated: {instead}", DeprecatedFeature, stacklevel=2)
 
 
-def _table_of(lake: Lake, view: str) -> str:
-    for table in (kind.table(view) for kind in _SERVED):
-        if lake.table(table).exists():
-            return table
-    served = sorted(own_name(name) for name in lake.tables() if kind_of(name) in _SERVED)
-    names = ", ".join(served) or "none"
-    raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).{nearest(view, served)}")
-
-
-def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
-    """How a version is served, and the definition of its view ({} where it has none). Raises AssayError if it does not say."""
-    described = find_serving(state)
+def serving_of(state: TableState, definition: str = "") -> tuple[Serving, Mapping[str, Any]]:
+    """How a version is served, and the definition of its view ({} where it has none); of a view with several definitions by the
+    one with this SHA-256. Raises AssayError if it does not say."""
+    described = find_serving(state, definition)
     if described is None:
         raise AssayError(
             f"{state.snapshot} does not say how it is served: write it with sections={{'serving': view.serving()}}, or "
@@ -244,8 +261,12 @@ def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
     return described
 
 
-def find_serving(state: TableState) -> tuple[Serving, Mapping[str, Any]] | None:
+def find_serving(state: TableState, definition: str = "") -> tuple[Serving, Mapping[str, Any]] | None:
     """`serving_of`, or None if the table does not say how it is served."""
+    if definition and (newest := state.index.newest_of(definition, state.version)) is not None:
+        commit = state.index.commit(newest)
+        if commit.serving is not None:
+            return Serving.from_dict(commit.serving), commit.view or {}
     for version in state.index.with_section("serving", state.version, newest=True):
         commit = state.index.commit(version)
         return Serving.from_dict(commit.serving or {}), commit.view or {}

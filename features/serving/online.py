@@ -32,7 +32,8 @@ class Online:
 
     Args:
         lake: Where the tables are.
-        features: A view's name, a list of references, or a training set, whose references are served.
+        features: A view's name, a list of references, or a training set, whose references are served, by the definitions that it
+            was made with.
         known_at: As of `as_of_join`. Default: that of the training set; else `event`.
         skip_nulls: Likewise.
     """
@@ -98,13 +99,14 @@ def served(
 ) -> tuple[pl.DataFrame, tuple[Mapping[str, Any], ...]]:
     """The same as `online_get`, and per view the table, its version, and which `column` each of its `features` became."""
     references, learnt = _asked(features)
+    definitions = features.definitions if isinstance(features, TrainingSetVersion) else None
     options = JoinOptions(
         learnt.known_at if known_at is None else known_at, learnt.skip_nulls if skip_nulls is None else skip_nulls
     )
     moment = utc(at, "at")
     asked = _frame(keys) if isinstance(keys, Mapping) else keys
     spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias(EVENT_TIME))
-    resolved = resolve(Reader(lake), references, spine, options=options, bounded=False)
+    resolved = resolve(Reader(lake), references, spine, options=options, bounded=False, learnt=definitions)
     rows = _fitting(asked, resolved) if isinstance(keys, Mapping) else asked
     for view in resolved.views:
         rows = latest(view, rows, moment)
