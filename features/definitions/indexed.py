@@ -14,6 +14,7 @@ class Defined:
 
     Attributes:
         known: Each one's digest, in the order in which they first computed rows.
+        since: The version with which each one did.
         whole: The newest version, up to this one, whose rows all have one definition (rows without a recorded one aside).
         definition: That one; "" where none is recorded.
     """
@@ -21,18 +22,21 @@ class Defined:
     known: tuple[str, ...]
     whole: int
     definition: str
+    since: tuple[int, ...] = ()
 
 
 def defined_at(connection: sqlite3.Connection, t: int, version: int) -> Defined:
     """The definitions of a table up to a version. Costs the same however many commits there are."""
     given = {"t": t, "version": version}
-    sql = "SELECT definition FROM definitions WHERE t = :t AND first <= :version ORDER BY first, definition"
-    known = tuple(digest for (digest,) in connection.execute(sql, given))
+    sql = "SELECT definition, first FROM definitions WHERE t = :t AND first <= :version ORDER BY first, definition"
+    found = connection.execute(sql, given).fetchall()
+    known = tuple(digest for digest, _ in found)
     sql = "SELECT MAX(version) FROM commits INDEXED BY whole WHERE t = :t AND definitions < 2 AND version <= :version"
     (whole,) = connection.execute(sql, given).fetchone()
     whole = version if whole is None else whole
     last = {digest: _last(connection, t, digest, whole) for digest in known}
-    return Defined(known, whole, max(last, key=lambda digest: last[digest], default=""))
+    newest = max(last, key=lambda digest: last[digest], default="")
+    return Defined(known, whole, newest, tuple(first for _, first in found))
 
 
 def _last(connection: sqlite3.Connection, t: int, definition: str, version: int) -> int:

@@ -151,10 +151,13 @@ def _wanted(asked: Reference, state: TableState, learnt: str | None) -> str | No
     known = state.defined.known
     if asked.definition is not None:
         if asked.definition > len(known):
-            there = f"it has {len(known)}" if known else "nobody recorded one"
+            there, where = (
+                f"it has {len(known)}" if known else "nobody recorded one",
+                f"{state.table.name}@{state.version}",
+            )
             raise AssayError(
-                f"{asked.view!r} has no definition {asked.definition} in {state.table.name}@{state.version} ({there}; `assay features "
-                f"show {asked.view}` lists them)."
+                f"{asked.view!r} has no definition {asked.definition} in {where} ({there}; `assay features show {asked.view}` "
+                "lists them)."
             )
         return known[asked.definition - 1]
     if learnt and learnt not in known:
