@@ -142,7 +142,7 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
     """What one definition of a view changed of another, line by line: features, their expressions and windows, how it is served,
     the text of its query."""
     ours, theirs = ({one["name"]: one for one in view.get("features", ())} for view in (before, after))
-    for name in ours.keys() - theirs.keys():
+    for name in sorted(ours.keys() - theirs.keys()):
         yield f"{name}: left out"
     for name, feature in theirs.items():
         if name not in ours:
