@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
     from assay.features.serving.feature_set import FeatureSet
+    from assay.features.serving.on_demand.view import OnDemandView
     from assay.features.serving.online import Online
     from assay.features.serving.references import Role
     from assay.features.tables.partitioning import Partitioning
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
+    from assay.features.views.label_view import LabelView
     from assay.features.views.row_wise import Feature
     from assay.features.views.sql import Sql
     from assay.features.views.windowed import Windowed, windows
@@ -59,8 +61,10 @@ __all__ = [
     "FeatureView",
     "Field",
     "Files",
+    "LabelView",
     "Limits",
     "Model",
+    "OnDemandView",
     "Online",
     "Partitioning",
     "Pushed",
@@ -102,9 +106,11 @@ _HOMES = {
     "Field": "assay.checks.contract.field",
     "Csv": "assay.assets.sources.csv_dialect",
     "Excel": "assay.assets.sources.excel.declared",
+    "LabelView": "assay.features.views.label_view",
     "Limits": "assay.assets.sources.limits",
     "Files": "assay.assets.sources.files",
     "Model": "assay.assets.steps.models",
+    "OnDemandView": "assay.features.serving.on_demand.view",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
     "Pushed": "assay.assets.pushed.pushed",

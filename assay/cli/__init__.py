@@ -71,6 +71,11 @@ COMMANDS = {
         "features",
         "The catalogue of features, their values, and training sets.",
     ),
+    "online": (
+        "assay.cli.serving.online",
+        "online",
+        "Feature sets whose latest values are kept ready for reading: one packed row per entity, swapped as a whole.",
+    ),
     "training-sets": ("assay.cli.training_sets", "training_sets", "Training sets in the lake, every version."),
     "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
     "predictions": (

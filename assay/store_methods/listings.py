@@ -63,13 +63,13 @@ class ListingMethods(StoreBase):
         return definitions(self.lake, view, declared_views().get(view))
 
     def feature_values(self, reference: str) -> "FeatureValues | None":
-        """The values of a feature in its newest partition, in numbers; None where it has no rows yet."""
+        """The values of a feature in its newest partition, in numbers; None where it has no rows (yet)."""
         from assay.features.catalogue.values import newest_values
         from assay.why.declared_now import declared_now
         from assay.why.shown import classes_of_lake
 
         feature = self.feature(reference)
-        if feature.snapshot is None:
+        if feature.snapshot is None or feature.kind in ("on-demand", "composed"):
             return None
         state = self.lake.table(feature.snapshot.table).at(feature.snapshot.version)
         return newest_values(state, feature, classes_of_lake(self.lake, declared_now()))

@@ -17,7 +17,7 @@ from assay.assets.dagster.dagster_metadata import asset_key, output_metadata, sh
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.steps.step import Resources, Result, Step
 from assay.features.definitions.mixed import held
-from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.kinds import Kind, has_definitions, own_name
 from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult, TableWrite
 
@@ -111,7 +111,7 @@ def _defined(state: TableState) -> dict[str, Any]:
     """Which of its definitions computed the rows of a view that were written last, and what it has left to compute: until then
     another one is served."""
     known = state.defined.known
-    if not (Kind.FEATURES.holds(state.table.name) and known):
+    if not (has_definitions(state.table.name) and known):
         return {}
     number = known.index(state.last_definition) + 1
     if state.is_whole:

@@ -13,7 +13,6 @@ from typing import Any
 from assay.errors import plural
 from assay.features.definitions.recorded import definition_of
 from assay.features.storage.commit_metadata import Commit
-from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableState
 from assay.features.views.feature_view import FeatureView
 
@@ -88,7 +87,7 @@ def plan_backfill(lake: Lake, view: FeatureView) -> Backfill:
     Raises:
         TableMissing: It has computed nothing yet, by any definition.
     """
-    state = lake.table(Kind.FEATURES.table(view.name)).at()
+    state = lake.table(view.table).at()
     known, sha256 = state.defined.known, view.digest()
     number = known.index(sha256) + 1 if sha256 in known else len(known) + 1
     held = state.partitions_by_definition()

@@ -13,7 +13,7 @@ from assay.assets.steps.step import Look, Resources, Step, look
 from assay.assets.steps.watched import Concern, Trust, Watched, Window
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.delta_log import Change, Mark, changes, latest_mark
-from assay.features.tables.kinds import Kind
+from assay.features.tables.kinds import has_definitions
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.refusals import refusals
 from assay.features.views.window_partitions import partitions_with_events
@@ -216,7 +216,7 @@ class PlanMemory:
     def _is_redefined(self, table: str, since: Mark, mark: Mark | None) -> bool:
         """Whether features are served by another definition of their view than they were: then all of them are other ones,
         whichever partition was computed last."""
-        if not Kind.FEATURES.holds(table) or mark is None:
+        if not has_definitions(table) or mark is None:
             return False
         try:
             index = self._env.lake.table(table).at().index

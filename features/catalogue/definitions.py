@@ -10,12 +10,13 @@ from difflib import ndiff
 from typing import Any
 
 from assay.errors import AssayError, nearest, plural
+from assay.features.catalogue.catalogue import Declared
 from assay.features.catalogue.uses import models_of, training_sets_of
+from assay.features.definitions.recorded import digest_of_definition
 from assay.features.retention.pins import live_pins
 from assay.features.storage.snapshot import Slice
-from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.kinds import Kind, has_definitions, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import format_duration
 
 
@@ -74,7 +75,7 @@ class DefinitionInfo:
         return f"{self.reference} ({', '.join(state)}): {'; '.join(self.changes) or 'the first one'}"
 
 
-def definitions(lake: Lake, view: str, declared: FeatureView | None = None) -> list[DefinitionInfo]:
+def definitions(lake: Lake, view: str, declared: Declared | None = None) -> list[DefinitionInfo]:
     """The definitions of a view in the order of their numbers, and after them the declared one if it has computed no rows yet.
 
     Args:
@@ -85,12 +86,14 @@ def definitions(lake: Lake, view: str, declared: FeatureView | None = None) -> l
     Raises:
         AssayError: There is no such view.
     """
-    table = lake.table(Kind.FEATURES.table(view))
-    if not table.exists():
+    now = digest_of_definition(declared.definition()) if declared is not None else ""
+    names = [kind.table(view) for kind in (Kind.FEATURES, Kind.LABELS)]
+    table = next((table for table in map(lake.table, names) if table.exists()), None)
+    if table is None:
         if declared is None:
-            known = [own_name(name) for name in lake.tables(Kind.FEATURES.folder)]
+            known = [own_name(name) for name in lake.tables() if has_definitions(name)]
             raise AssayError(f"There is no feature view {view!r}.{nearest(view, known)}")
-        return [DefinitionInfo(view, 1, declared.digest(), declared.version, declared=True)]
+        return [DefinitionInfo(view, 1, now, declared.version, declared=True)]
     state = table.at()
     held = state.partitions_by_definition()
     uses = _uses(lake, state)
@@ -113,7 +116,7 @@ def definitions(lake: Lake, view: str, declared: FeatureView | None = None) -> l
                 of=len(set().union(*held.values())),
                 whole=_whole(state, sha256),
                 served=sha256 == state.defined.definition,
-                declared=declared is not None and declared.digest() == sha256,
+                declared=now == sha256,
                 changes=tuple(changes_between(before, recorded)) if before else (),
                 training_sets=tuple(own["training_sets"]),
                 models=tuple(own["models"]),
@@ -121,14 +124,10 @@ def definitions(lake: Lake, view: str, declared: FeatureView | None = None) -> l
             )
         )
         before = recorded
-    if declared is not None and declared.digest() not in state.defined.known:
+    if declared is not None and now not in state.defined.known:
         changes = tuple(changes_between(before, declared.definition())) if before else ()
         of = len(set().union(*held.values()))
-        found.append(
-            DefinitionInfo(
-                view, len(found) + 1, declared.digest(), declared.version, of=of, declared=True, changes=changes
-            )
-        )
+        found.append(DefinitionInfo(view, len(found) + 1, now, declared.version, of=of, declared=True, changes=changes))
     return found
 
 
@@ -150,6 +149,9 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
             yield f"{name}: new{f', {text}' if text else ''}"
         elif not after.get("sql"):
             yield from (f"{name}: {change}" for change in _changes_of(ours[name], feature))
+    for what in ("inputs", "uses"):
+        if before.get(what) != after.get(what):
+            yield f"{what}: {_pairs(before.get(what))} → {_pairs(after.get(what))}"
     for what in ("version", "source"):
         if before.get(what) != after.get(what):
             yield f"{what}: {before.get(what) or 'none'} → {after.get(what) or 'none'}"
@@ -190,6 +192,10 @@ def _duration(us: int | None) -> str:
     return "none" if us is None else format_duration(timedelta(microseconds=us))
 
 
+def _pairs(named: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in (named or {}).items()) or "none"
+
+
 def _windows(windows: Mapping[str, Any]) -> str:
     return ", ".join(f"{_duration(us)} of {table} by {time}" for table, (time, us) in windows.items()) or "none"
 
@@ -200,7 +206,8 @@ def _uses(lake: Lake, state: TableState) -> Mapping[str, Mapping[str, list[str]]
     made_with: dict[str, list[str]] = {}
     table = state.table.name
     for made, manifest in training_sets_of(lake, every_version=True):
-        for item in manifest["features"]:
+        label = [manifest["label"]] if isinstance(manifest.get("label"), Mapping) else []
+        for item in (*manifest["features"], *manifest.get("used", ()), *label):
             if item["table"] == table and made not in made_with:
                 recorded = [one["sha256"] for one in item.get("definitions", ()) if one["sha256"]]
                 made_with[made] = recorded or _at(state, item["version"])

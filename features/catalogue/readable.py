@@ -9,8 +9,8 @@ from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 
-SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
-"""The kinds of tables that serve features."""
+SERVED = (Kind.FEATURES, Kind.LABELS, Kind.EMBEDDINGS)
+"""The kinds of tables that hold features, or labels."""
 
 
 def readable(lake: Lake, kind: Kind) -> Iterator[TableState]:

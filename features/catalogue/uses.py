@@ -67,7 +67,7 @@ def find_uses(
     found: defaultdict[Feature, _Found] = defaultdict(_Found)
     learnt: dict[str, list[Feature]] = {}
     for made, manifest in training_sets_of(lake, every_version):
-        learnt[made] = [(item["view"], one["name"]) for item in manifest["features"] for one in item["features"]]
+        learnt[made] = _features_in(manifest)
         sets = [f"{item['name']}@{item['version']}" for item in manifest.get("feature_sets", [])]
         for feature in learnt[made]:
             found[feature].training_sets[made] = None
@@ -100,7 +100,14 @@ def _features_of(lake: Lake, training_set: str) -> list[Feature]:
         manifest = lake.table(Kind.TRAINING.table(name)).at(int(version)).last_commit.manifest or {}
     except (AssayError, ValueError):
         return []
-    return [(item["view"], one["name"]) for item in manifest.get("features", []) for one in item["features"]]
+    return _features_in(manifest)
+
+
+def _features_in(manifest: Mapping[str, Any]) -> list[Feature]:
+    """The features of a training set, those that its on-demand features are computed of, and its label."""
+    label = [manifest["label"]] if isinstance(manifest.get("label"), Mapping) else []
+    described = (*manifest.get("features", ()), *manifest.get("used", ()), *label)
+    return list(dict.fromkeys((item["view"], one["name"]) for item in described for one in item["features"]))
 
 
 def models_of(lake: Lake, every_version: bool) -> Iterator[tuple[str, str]]:
@@ -120,7 +127,8 @@ def predictions_of(lake: Lake) -> Iterator[tuple[str, list[Reference]]]:
     for state in readable(lake, Kind.PREDICTIONS):
         for commit in _with_section(state, "predictions", newest=True):
             if commit.predictions:
-                yield state.table.name, list(map(Reference.parse, commit.predictions.features))
+                described = commit.predictions
+                yield state.table.name, list(map(Reference.parse, (*described.features, *described.uses)))
 
 
 def _with_section(state: TableState, name: str, *, newest: bool) -> Iterator[Commit]:

@@ -15,10 +15,11 @@ from assay.errors import AssayError, nearest
 from assay.features.definitions.mixed import incomplete, mixed
 from assay.features.retention.availability import require_readable
 from assay.features.serving.references import Reference
-from assay.features.tables.kinds import Kind, kind_of, own_name
+from assay.features.tables.kinds import Kind, has_definitions, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.reader import Reader
 from assay.features.tables.transaction import Transaction
+from assay.features.views.label_view import never_a_feature
 
 SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
@@ -63,7 +64,12 @@ class OpenView:
 
 
 def open_view(
-    reader: Reader | Transaction, asked: Reference, versions: Mapping[str, int] | None = None, learnt: str | None = None
+    reader: Reader | Transaction,
+    asked: Reference,
+    versions: Mapping[str, int] | None = None,
+    learnt: str | None = None,
+    *,
+    table: str = "",
 ) -> OpenView:
     """Open the table of a view once, at its version in `versions` (table name → version), or at the newest one that has rows by
     the definition that is asked for.
@@ -73,14 +79,15 @@ def open_view(
         asked: A reference; its number says which definition.
         versions: Versions of tables to read.
         learnt: The SHA-256 of the definition that is wanted where the reference has no number.
+        table: Its table, where that is none of features.
 
     Raises:
         AssayError: The view, the version or the definition is unknown, or its rows are gone.
         MixedDefinitions: A version is named whose rows have several definitions, and no definition is.
     """
-    table = table_of(reader.lake, asked.view)
+    table = table or table_of(reader.lake, asked.view)
     version = (versions or {}).get(table)
-    if not Kind.FEATURES.holds(table):
+    if not has_definitions(table):
         if asked.definition is not None:
             raise AssayError(
                 f"{asked.view!r} is no feature view: it has no definitions, so leave '@{asked.definition}' out."
@@ -120,6 +127,8 @@ def table_of(lake: Lake, view: str) -> str:
     for table in (kind.table(view) for kind in SERVED):
         if lake.table(table).exists():
             return table
+    if lake.table(Kind.LABELS.table(view)).exists():
+        raise never_a_feature(view)
     served = sorted(own_name(name) for name in lake.tables() if kind_of(name) in SERVED)
     names = ", ".join(served) or "none"
     raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).{nearest(view, served)}")

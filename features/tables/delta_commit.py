@@ -24,7 +24,7 @@ from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode,
 from assay.features.storage.seals import seal
 from assay.features.storage.spool import Spool
 from assay.features.tables.freshness import PROMISE
-from assay.features.tables.kinds import Kind, is_sealed
+from assay.features.tables.kinds import Kind, has_definitions, is_sealed
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState, column_types
 from assay.features.tables.run_record import RunResult, TableWrite
 
@@ -293,7 +293,7 @@ def _open_or_create(
 def _may_retype(state: TableState, staged: Staged, definition: str) -> bool:
     """Whether the rows may have other types than the table: features by another definition than that of the last rows, and a
     training set, which replaces all rows."""
-    if Kind.FEATURES.holds(staged.table):
+    if has_definitions(staged.table):
         return bool(definition) and state.last_definition not in ("", definition)
     return Kind.TRAINING.holds(staged.table) and staged.mode == "replace" and not state.partitioned
 
@@ -388,8 +388,9 @@ def _same_verdict(commit: Commit, done: RunResult, staged: Staged) -> bool:
 
 def _defined_by(manifest: Mapping[str, Any] | None) -> list[str]:
     """The definitions of features that a training set was made with."""
-    features = (manifest or {}).get("features", ())
-    return sorted(one["sha256"] or "" for item in features for one in item.get("definitions", ()))
+    made = manifest or {}
+    described = (*made.get("features", ()), *made.get("used", ()), *filter(None, [made.get("label")]))
+    return sorted(one["sha256"] or "" for item in described for one in item.get("definitions", ()))
 
 
 def _note(table: str, partition: str | None) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.definitions.mixed import mixed
 from assay.features.storage.snapshot import Slice
-from assay.features.tables.kinds import Kind, own_name
+from assay.features.tables.kinds import has_definitions, own_name
 from assay.features.tables.lake import Lake, TableMissing, TableState
 
 
@@ -42,7 +42,7 @@ class Reader:
         if known is None:
             try:
                 table = self.lake.table(name)
-                served = version is None and Kind.FEATURES.holds(name)
+                served = version is None and has_definitions(name)
                 known = self._open[name] = _OpenRead(table.served() if served else table.at(version))
             except TableMissing:
                 self._absent.add(name)  # "there is nothing yet" was read too: what is decided on it must still hold
@@ -69,7 +69,7 @@ class Reader:
             MixedDefinitions: Features, of a version that is named, were computed by several definitions of their view.
             AssayError: As `note`.
         """
-        if Kind.FEATURES.holds(name) and not self.state(name, version).is_whole:
+        if has_definitions(name) and not self.state(name, version).is_whole:
             refuse_mixed(self.state(name, version), partitions)
         state = self.note(name, partitions, version=version, lookup=lookup, excluded=excluded)
         return state.scan(partitions, tuple(sorted(set(excluded))))

@@ -8,15 +8,19 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.catalogue.readable import served_features
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of_join import as_of_join
-from assay.features.serving.feature_refs import find_serving
+from assay.features.serving.feature_refs import find_serving, join, resolve, spine_columns
+from assay.features.serving.join_options import JoinOptions
 from assay.features.serving.references import Reference
+from assay.features.serving.request import Request
 from assay.features.serving.served import served
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.lineage.commits.graph import CommitGraph
 from assay.lineage.commits.spine import Spine, TakenIn, spine_of_predictions
@@ -64,7 +68,8 @@ def features_seen(lake: Lake, trace: Trace) -> list[FeaturesSeen]:
 
 def reads_of_views(trace: Trace) -> list[Slice]:
     described = trace.root.commits[-1].predictions
-    order = list(dict.fromkeys(Reference.parse(text).view for text in described.features)) if described else []
+    texts = (*described.features, *described.uses) if described else ()
+    order = list(dict.fromkeys(Reference.parse(text).view for text in texts))
     direct = {
         own_name(item.snapshot.table): item
         for item in trace.root.commits[-1].inputs
@@ -87,7 +92,9 @@ def seen_of(lake: Lake, trace: Trace, read: Slice, version: int | None = None) -
 
 
 def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn) -> FeaturesSeen | None:
-    outputs = dict(_outputs(role, [name for name in state.schema if name not in (*serving.columns(), PARTITION)]))
+    outputs = dict(_outputs(role, served_features(state, serving)))
+    if serving.kind == "on_demand":
+        return _computed_in(state, serving, trace, role, outputs)
     asked = asked_in(trace.prediction.frame, serving, role)
     if asked is None or not outputs:
         return None
@@ -109,6 +116,31 @@ def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, rol
     max_age = timedelta(microseconds=serving.max_age_us) if serving.max_age_us is not None else None
     at, place = newest or (None, None)
     return FeaturesSeen(**own, values=values, event_time=at, partition=place, max_age=max_age, absent=newest is None)
+
+
+def _computed_in(
+    state: TableState, serving: Serving, trace: Trace, role: TakenIn, outputs: Mapping[str, str]
+) -> FeaturesSeen | None:
+    """What an on-demand view gave: computed again of what it uses, at the versions that were read. None where the prediction
+    lacks an input."""
+    commit, lake, frame = trace.root.commits[-1], state.table.lake, trace.prediction.frame
+    described = commit.predictions
+    versions = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.lookup}
+    versions[state.table.name] = state.version
+    needed = {"event_time", *spine_columns(lake, list(map(str, role.references)), versions)}
+    if described is None or not outputs or not needed <= set(frame.columns):
+        return None
+    spine = frame.select(name for name in frame.columns if name in needed)
+    wanted = Request(role.references, JoinOptions.from_dict(described.joined))
+    given = join(spine, resolve(Reader(lake), wanted, spine, versions=versions))
+    return FeaturesSeen(
+        role.name or own_name(state.table.name),
+        state.table.name,
+        state.version,
+        tuple(map(role.column, serving.keys)),
+        {name: given[name][0] for name in outputs.values()},
+        {output: name for name, output in outputs.items() if name != output},
+    )
 
 
 def served_rows(

@@ -150,6 +150,8 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
     if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
         state = _at(lake, read)
         serving, view = find_serving(state) or (None, {})
+        if serving is not None and serving.kind == "on_demand":
+            return  # a definition: the rows are behind what it uses, which was read, too
         if serving is not None and serving.kind == "lookup":
             yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:

@@ -10,13 +10,12 @@ from assay.cli.exit_codes import EXIT_DONE, EXIT_NO, EXIT_STOPPED
 from assay.cli.output import err, json_option, out, print_json
 from assay.cli.pipeline import run_steps
 from assay.errors import AssayError, nearest
-from assay.features.tables.kinds import Kind
+from assay.features.views.feature_view import FeatureView
 from assay.optional import require
 
 if TYPE_CHECKING:
     from assay.assets.dagster.materialize import Summary
     from assay.assets.planning.backfill import Backfill
-    from assay.features.views.feature_view import FeatureView
 
 _LINES = 10  # of progress, where nobody sees a bar
 
@@ -52,7 +51,7 @@ def backfill(view: str, dry_run: bool, as_json: bool) -> int:
     declared = declared_view(view)
     store = open_store()
     lake = store.env(recording=False).lake
-    table = Kind.FEATURES.table(view)
+    table = declared.table
     if not lake.table(table).exists():
         raise AssayError(f"{table} has no rows by any definition yet: `assay materialize +{table}` computes them.")
     plan = plan_backfill(lake, declared)
@@ -85,7 +84,7 @@ def backfill(view: str, dry_run: bool, as_json: bool) -> int:
     return EXIT_DONE if left.complete else EXIT_NO
 
 
-def declared_view(name: str) -> "FeatureView":
+def declared_view(name: str) -> FeatureView:
     """The view of the active project. Raises AssayError, with the nearest name, if it declares none of that name."""
     from assay.listing import declared_views
 
@@ -93,7 +92,10 @@ def declared_view(name: str) -> "FeatureView":
     if name not in views:
         there = f" There are: {', '.join(sorted(views)) or 'none'}."
         raise AssayError(f"The project declares no feature view {name!r}.{nearest(name, views) or there}")
-    return views[name]
+    view = views[name]
+    if not isinstance(view, FeatureView):
+        raise AssayError(f"{name!r} is computed when it is read: there are no rows to compute again.")
+    return view
 
 
 @dataclass(slots=True)

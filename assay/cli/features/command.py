@@ -180,7 +180,7 @@ def _facts(info: FeatureInfo, values: FeatureValues | None) -> list[tuple[str, s
 @click.option("--unmasked", is_flag=True, help="Print personal data as it is.")
 @json_option
 def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, unmasked: bool, as_json: bool) -> None:
-    """Latest values of VIEW for KEYS (COLUMN=VALUE, several for several rows).
+    """Latest values of VIEW for KEYS (COLUMN=VALUE, several for several rows), and inputs of the request, where it has some.
 
     VIEW is a view's name, or a reference such as 'airport:wind on airport=origin'. Values that come from personal columns are
     masked, as everywhere; so are those of which it is not known what they come from.
@@ -190,7 +190,8 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, un
       assay features get customer_activity customer_id=C00012 customer_id=C00013 --at 2026-09-25
       assay features get customer_activity customer_id=C00012 --known-at known
     """
-    from assay.features.serving.online import served
+    from assay.features.serving.on_demand.compute import request_from_texts
+    from assay.features.serving.online import request_inputs, served
     from assay.why.declared_now import declared_now
     from assay.why.features import shown_served
     from assay.why.shown import classes_of_lake
@@ -203,7 +204,8 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, un
         wanted.setdefault(column, []).append(value)
     moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     lake = open_store().lake
-    frame, views = served(lake, view, wanted, moment, known_at=checked_known_at(known_at, "--known-at"))
+    asked = request_from_texts(wanted, request_inputs(lake, view))
+    frame, views = served(lake, view, asked, moment, known_at=checked_known_at(known_at, "--known-at"))
     if not unmasked:
         frame = shown_served(lake, frame, views, classes_of_lake(lake, declared_now()))
     if as_json:

@@ -53,6 +53,7 @@ def test_the_latest_value_with_its_state_and_its_origin(world: Lake) -> None:
         "activity.state": ["expired", "present", "missing", "present"],
         "activity.table": ["features/activity"] * 4,
         "activity.version": [world.table("features/activity").at().version] * 4,
+        "activity.age": [timedelta(days=2.5), timedelta(days=1.5), None, timedelta(days=1.5)],
     }
     early = online_get(world, "activity", {"customer_id": [1]}, at(1.5))
     assert early["n"].to_list() == [10], "nothing from the future"
