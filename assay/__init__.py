@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from assay.features.views.sql import Sql
     from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
+    from assay.serving.client import FeatureClient
     from assay.store import Store
     from assay.store_methods.tables import TableInfo
     from assay.version import __version__
@@ -57,6 +58,7 @@ __all__ = [
     "Entity",
     "Excel",
     "Feature",
+    "FeatureClient",
     "FeatureSet",
     "FeatureView",
     "Field",
@@ -101,6 +103,7 @@ _HOMES = {
     "Embedding": "assay.assets.steps.embeddings",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
+    "FeatureClient": "assay.serving.client",
     "FeatureSet": "assay.features.serving.feature_set",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",

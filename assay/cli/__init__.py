@@ -76,6 +76,11 @@ COMMANDS = {
         "online",
         "Feature sets whose latest values are kept ready for reading: one packed row per entity, swapped as a whole.",
     ),
+    "serve": (
+        "assay.cli.serving.serve",
+        "serve",
+        "Serve feature SETS (default: all that are materialised) over HTTP, until Ctrl-C.",
+    ),
     "training-sets": ("assay.cli.training_sets", "training_sets", "Training sets in the lake, every version."),
     "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
     "predictions": (

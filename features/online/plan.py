@@ -8,7 +8,7 @@ import polars as pl
 
 from assay.features.online.manifest import Joined, Manifest, Stream, TableVersion
 from assay.features.online.table_rows import table_rows
-from assay.features.serving.feature_refs import Join, open_joins, states_of
+from assay.features.serving.feature_refs import Join, open_computed, open_joins, states_of
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions
 from assay.features.serving.request import request
@@ -93,15 +93,17 @@ def plan(reader: Reader, features: FeatureSet, at: int, former: Manifest | None,
     Raises:
         AssayError: For unknown views or features.
     """
-    joins = open_joins(reader, request(features, JoinOptions()), {})
+    wanted = request(features, JoinOptions())
+    joins = open_joins(reader, wanted, {})
+    open_computed(reader, wanted, {})  # notes the definitions of what is computed of them
     streams: dict[str, Stream] = {}
     joined = []
     for name, join in joins.items():
         base = _stream(join, None)
         known = streams.get(base.id, base)
-        columns = dict.fromkeys((*known.features, *(() if _apart(join) else join.outputs)))
+        columns = dict.fromkeys((*known.features, *(() if _apart(join) else join.taken)))
         streams[base.id] = replace(base, features=tuple(columns))
-        apart = {feature: _stream(join, feature) for feature in join.outputs} if _apart(join) else {}
+        apart = {feature: _stream(join, feature) for feature in join.taken} if _apart(join) else {}
         streams |= {one.id: one for one in apart.values()}
         own = {feature: one.id for feature, one in apart.items()}
         joined.append(
@@ -111,7 +113,7 @@ def plan(reader: Reader, features: FeatureSet, at: int, former: Manifest | None,
                 join.state.table.name,
                 base.id,
                 dict(join.keys),
-                dict(join.outputs),
+                join.taken,
                 join.serving.max_age_us,
                 own,
             )
@@ -120,15 +122,16 @@ def plan(reader: Reader, features: FeatureSet, at: int, former: Manifest | None,
     plans = tuple(
         _plan_of(stream, by_view[stream.view], at, None if full else former, former) for stream in streams.values()
     )
-    return Plan(features, former, plans, tuple(joined), _tables(joins))
+    return Plan(features, former, plans, tuple(joined), _tables(reader, joins))
 
 
 def _apart(join: Join) -> bool:
     return join.skip_nulls and join.serving.kind == "as_of"
 
 
-def _tables(joins: Mapping[str, Join]) -> tuple[TableVersion, ...]:
+def _tables(reader: Reader, joins: Mapping[str, Join]) -> tuple[TableVersion, ...]:
     snapshots = {join.state.table.name: join.state.snapshot for join in joins.values()}
+    snapshots |= {item.snapshot.table: item.snapshot for item in reader.reads}
     return tuple(TableVersion(name, one.version, one.table_id, one.commit_sha256) for name, one in snapshots.items())
 
 

@@ -247,22 +247,25 @@ class Opened:
 
 
 def open_joins(reader: Reader | Transaction, wanted: Request, versions: Mapping[str, int]) -> "dict[str, Join]":
-    """Each view that is asked for by the role that it is joined in, opened at its version. No rows are read.
+    """Each view whose rows are needed by the role that it is joined in, opened at its version. No rows are read.
 
-    Raises AssayError for an unknown view, feature or key, and for what is computed when it is read.
+    Raises AssayError for an unknown view, feature or key; MixedDefinitions for a definition that is named and not complete.
     """
     opened = Opened(reader, versions)
-    planned = plan(wanted, opened.serving_of)
-    if planned.order:
-        names = ", ".join(dict.fromkeys(item.reference.view for item in planned.order))
-        raise AssayError(
-            f"{names} is computed when it is read, of each request: there are no rows to keep ready. `store.online` computes it "
-            "of the tables; materialise the features that it uses."
-        )
-    joins = _joins(opened, planned)
+    joins = _joins(opened, plan(wanted, opened.serving_of))
     for join in joins.values():
         join.by.refuse_others(None)
     return joins
+
+
+def open_computed(
+    reader: Reader | Transaction, wanted: Request, versions: Mapping[str, int]
+) -> tuple[tuple[Computed, ...], dict[str, dict[str, Any]]]:
+    """What is computed of these joins, in order, and for the record the on-demand views by role. Their definitions are noted as
+    read, and nothing else is."""
+    opened = Opened(reader, versions)
+    planned = plan(wanted, opened.serving_of)
+    return _computed(reader, planned, opened, _joins(opened, planned))
 
 
 def _joins(opened: Opened, planned: Plan) -> "dict[str, Join]":

@@ -44,10 +44,10 @@ _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
 class TrainingSetVersion(TrainingSetMethods):
     """One version of `training/<name>` and what it was made from."""
 
-    id: str
+    id: str  # pyrefly: ignore[bad-override] - read only, as all of it
     name: str
-    snapshot: Snapshot
-    manifest: Mapping[str, Any]
+    snapshot: Snapshot  # pyrefly: ignore[bad-override] - read only, as all of it
+    manifest: Mapping[str, Any]  # pyrefly: ignore[bad-override] - read only, as all of it
     lake: Lake = field(repr=False, compare=False)
 
     def frame(self) -> pl.DataFrame:

@@ -3,12 +3,12 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from deltalake import DeltaTable, Schema
@@ -28,6 +28,8 @@ from assay.features.tables.changes import current_rows
 from assay.features.tables.digest import digest_of, writers_digest
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
 
+T = TypeVar("T")
+
 
 class TableMissing(AssayError):
     """The table does not exist (yet). `table` is its name."""
@@ -39,17 +41,23 @@ class TableMissing(AssayError):
 
 @dataclass(frozen=True)
 class Lake:
-    """All tables under one root. Holds no state, unless it is `remembering`: every call looks at the log."""
+    """All tables under one root. Holds no state, unless it is `remembering` or `at_one_moment`: every call looks at the log."""
 
     storage: Storage
     actor: str = field(default="", compare=False)
     guard: Guard = field(default=ALLOW_ALL, repr=False, compare=False)
     _latest: "dict[str, tuple[TableState, tuple[int, int]]] | None" = field(default=None, repr=False, compare=False)
+    _opened: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     def remembering(self) -> "Lake":
         """The same lake for someone who asks the same tables often: the latest state of each is kept for as long as no
         newer commit is beside it. Log files that are changed by hand, against the protocol, are not noticed."""
         return replace(self, _latest={}) if self.storage.is_local else self
+
+    def at_one_moment(self) -> "Lake":
+        """The same lake for whoever makes one answer of many questions: each version of a table is opened once, and its latest
+        is the one that was found first. Not to be kept any longer."""
+        return self if self._opened is not None else replace(self, _opened={})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without what it remembers, and without the options of an object store (see `Storage`)."""
@@ -68,6 +76,21 @@ class Lake:
         """Names of all tables (below a folder), sorted. Folders whose name starts with `_` are the lake's own."""
         found = _local_tables if self.storage.is_local else _remote_tables
         return sorted(name for name in found(self.storage, folder) if not name.startswith("_"))
+
+
+def once(lake: Lake, what: Hashable, make: Callable[[], T]) -> T:
+    """What `make` gives; where the lake is `at_one_moment`, what it gave the first time."""
+    known = lake._opened
+    if known is None:
+        return make()
+    if what not in known:
+        known[what] = make()
+    return known[what]
+
+
+def index_of(lake: Lake, table: str) -> TableIndex | None:
+    """The index of a table, up to the newest commit in its log; None where there is no log."""
+    return once(lake, ("index", table), lambda: open_index(lake.storage, table))
 
 
 def _unpickled(storage: Storage, actor: str, guard: Guard, remembering: bool) -> Lake:
@@ -91,6 +114,7 @@ def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
 
 
 _FIRST_COMMIT = commit_path("", 0).rpartition("/")[2]
+_AT_ONCE = 20  # versions that are looked up together
 
 
 def _has_commits(log: Path) -> bool:
@@ -158,6 +182,9 @@ class Table:
         """As `at`, without asking the guard: for writers, which have asked whether they may write."""
         if version is not None and version < 0:
             raise AssayError(f"{self.name} has no version {version}: versions count from 0.")
+        return once(self.lake, ("version", self.name, version), lambda: self._of_version(version))
+
+    def _of_version(self, version: int | None) -> "TableState":
         if version is None and self.lake._latest is not None:
             return self._remembered(self.lake._latest)
         return self._open(version)
@@ -182,7 +209,7 @@ class Table:
 
     def _open(self, version: int | None) -> "TableState":
         try:
-            index = open_index(self.lake.storage, self.name)
+            index = index_of(self.lake, self.name)
             if index is None and self.exists():  # made at this moment
                 index = open_index(self.lake.storage, self.name)
         except OSError as problem:
@@ -496,7 +523,21 @@ class TableState:
 
     def versions(self, until: datetime | None = None) -> list[int]:
         """The versions up to this one, committed at or before a time, newest first."""
-        return self.index.committed(self.version, None if until is None else int(until.timestamp() * 1000))
+        return list(self.newest_versions(until))
+
+    def newest_versions(self, until: datetime | None = None) -> Iterator[int]:
+        """The same one after the other: as many are looked up as are taken."""
+        last, limit = self.version, None if until is None else int(until.timestamp() * 1000)
+        while found := self.index.committed(last, limit, _AT_ONCE):
+            yield from found
+            last = found[-1] - 1
+
+    def changed_since(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[int]:
+        """The versions after an earlier one, and up to this, that added or removed files of a slice, oldest first. Where the log
+        has gaps that is not known: this version, if it is later."""
+        if self.checkpointed is not None:
+            return [self.version] if self.version > version else []
+        return sorted({changed for changed, _ in self.index.changes(version, self.version, partitions, excluded)})
 
     @property
     def last_commit(self) -> Commit:

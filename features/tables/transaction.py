@@ -131,12 +131,13 @@ class Transaction:
         self._decided = self.fingerprint
         kept, made = [], None
         for name in tables:
-            state = self._own(name)
+            if (state := self._own(name)) is None:
+                return False
             if as_then is None:
-                commit = state and find_current(self.lake, state, self.work.partition, self.fingerprint)
+                commit = find_current(self.lake, state, self.work.partition, self.fingerprint)
             else:
-                commit = state and self._current_then(state, as_then)
-            if state is None or commit is None:
+                commit = self._current_then(state, as_then)
+            if commit is None:
                 return False
             kept.append((name, state, commit))
             made = made or commit
@@ -160,9 +161,10 @@ class Transaction:
         one was never made, or by other code."""
         moments: list[datetime] = []
         for name in tables:
-            state = self._own(name)
-            commit = state and state.writer_of(self.work.partition)
-            if state is None or commit is None or commit.code_version != self.work.code_version:
+            if (state := self._own(name)) is None:
+                return None
+            commit = state.writer_of(self.work.partition)
+            if commit is None or commit.code_version != self.work.code_version:
                 return None
             moments.append(confirmed_at(self.lake, state, self.work.partition, commit))
         return min(moments)

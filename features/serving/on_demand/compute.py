@@ -17,7 +17,8 @@ from assay.features.tables.serving import Serving
 from assay.features.views.timestamps import INSTANT, instant
 
 _HIDDEN = "__used"
-_EXACT = 2**53  # beyond, floats leave out whole numbers
+EXACT = 2**53
+"""Beyond it floats leave out whole numbers."""
 
 Open = Callable[[Reference], tuple[Serving, OnDemand | None]]
 """How the view of a reference is served, and what computes it when it is read."""
@@ -172,6 +173,11 @@ def _in_role(inner: Reference, keys: Sequence[str], role: Mapping[str, str]) -> 
     return tuple(sorted((key, column) for key, column in columns.items() if key != column))
 
 
+def is_hidden(column: str) -> bool:
+    """Whether a column holds a feature that is only used."""
+    return column.startswith(_HIDDEN)
+
+
 def hidden_name(join: str, feature: str) -> str:
     """The column of a feature that is only used: no feature begins so."""
     return f"{_HIDDEN}.{join}:{feature}"
@@ -206,7 +212,7 @@ class Computed:
     @property
     def hidden(self) -> bool:
         """Whether it is only used by another one."""
-        return self.output.startswith(_HIDDEN)
+        return is_hidden(self.output)
 
 
 def compute_on_demand(
@@ -237,7 +243,7 @@ def compute_on_demand(
                 f"{item.view}:{item.feature} cannot be computed of these rows: {type(problem).__name__}."
             ) from None
         rows = rows.with_columns(value)
-    return rows.drop(name for name in rows.columns if name.startswith(_HIDDEN))
+    return rows.drop(name for name in rows.columns if is_hidden(name))
 
 
 def request_from_texts(
@@ -291,6 +297,6 @@ def request_input(rows: pl.DataFrame, name: str, kind: str, event_time: str, vie
         cast = given.cast(dtype)
     except PolarsError:
         cast = None
-    if cast is None or (whole and dtype == pl.Float64 and (given.abs() > _EXACT).any()):
+    if cast is None or (whole and dtype == pl.Float64 and (given.abs() > EXACT).any()):
         raise AssayError(f"{view} needs {column!r} as {kind}, which cannot hold some of the whole numbers in {where}.")
     return cast.alias(name)
