@@ -8,7 +8,7 @@ is asked for) is left out: a horizon that has not ended says nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ import polars as pl
 
 from assay.errors import AssayError, nearest
 from assay.features.serving.as_of import point_in_time_join
-from assay.features.serving.by_definition import OpenView, open_view, other_features
+from assay.features.serving.by_definition import open_view, other_features
 from assay.features.serving.feature_refs import ranked, serving_of
 from assay.features.serving.references import Reference
 from assay.features.serving.view_read import ViewRead
@@ -45,7 +45,7 @@ class ResolvedLabel:
     position: str | None
     known_by: datetime | None
     definition: Mapping[str, Any]
-    by: OpenView
+    definitions: Mapping[str, Any] = field(default_factory=dict)  # for the record: by which ones the rows were computed
 
     @property
     def horizon(self) -> timedelta | None:
@@ -70,7 +70,7 @@ class ResolvedLabel:
             ],
             "known_by": self.known_by.isoformat() if self.known_by else None,
             "left_out": left_out,
-            **self.by.described(None),
+            **self.definitions,
         } | role
 
     def column_lineage(self) -> dict[str, Any]:
@@ -132,7 +132,9 @@ def resolve_label(
     partitions = state.partitions() if state.partitioned else None
     frame = tx.read(table)
     newest = utc(known_by, "known_by") if known_by is not None else _newest(frame, serving)
-    return ResolvedLabel(reference, state, serving, *ranked(frame, partitions), newest, definition, opened)
+    return ResolvedLabel(
+        reference, state, serving, *ranked(frame, partitions), newest, definition, opened.described(None)
+    )
 
 
 def _newest(frame: pl.LazyFrame, serving: Serving) -> datetime | None:
