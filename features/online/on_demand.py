@@ -3,16 +3,16 @@ the versions that the generation read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from assay.features.online.manifest import Joined, Manifest
+from assay.features.online.packing import to_series
 from assay.features.online.reading import Answer, ViewAnswer
 from assay.features.serving.feature_refs import open_computed
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions
-from assay.features.serving.on_demand.compute import EXACT, Computed, compute_on_demand, is_hidden, request_from_texts
+from assay.features.serving.on_demand.compute import EXACT, Computed, computed_columns, is_hidden, request_from_texts
 from assay.features.serving.on_demand.view import MOMENT, TYPES
 from assay.features.serving.references import Reference
 from assay.features.serving.request import Request
@@ -20,7 +20,6 @@ from assay.features.tables.lake import Lake
 from assay.features.tables.reader import Reader
 from assay.features.views.timestamps import INSTANT
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORST = ("missing", "expired")
 
 
@@ -90,16 +89,23 @@ class OnDemandFeatures:
     def complete(self, answer: Answer) -> Answer:
         """The answer with what is computed, and without what is only used. Raises AssayError for inputs that are missing or of
         another type."""
-        moment = pl.lit(_EPOCH + timedelta(microseconds=answer.at), INSTANT).alias(EVENT_TIME)
-        kept = [column for view in answer.views for column in view.series()]
-        rows = pl.DataFrame([*(key for key in answer.keys if key.name != EVENT_TIME), *kept]).with_columns(moment)
-        rows = compute_on_demand(rows, self.computed, event_time=EVENT_TIME, where="the request")
+        moment = pl.Series(EVENT_TIME, [answer.at], pl.Int64).cast(INSTANT).new_from_index(0, answer.number)
+        columns = {column.name: column for column in (*answer.keys, moment)}
+        used = {column for item in self.computed for column in item.columns.values()}
+        columns |= {
+            name: to_series(name, values, view.types[name])
+            for view in answer.views
+            for name, values in view.values.items()
+            if name in used
+        }
+        made = computed_columns(columns, self.computed, EVENT_TIME, "the request")
+        rows = {column.name: column for column in made}
         states = {view.joined.name: view.state for view in answer.views}
-        made = [self._view(joined, version, rows, states, answer.number) for joined, version in self.views]
-        return replace(answer, views=(*map(_without_hidden, answer.views), *made))
+        computed = [self._view(joined, version, rows, states, answer.number) for joined, version in self.views]
+        return replace(answer, views=(*map(_without_hidden, answer.views), *computed))
 
     def _view(
-        self, joined: Joined, version: int, rows: pl.DataFrame, states: Mapping[str, list[str]], number: int
+        self, joined: Joined, version: int, rows: Mapping[str, pl.Series], states: Mapping[str, list[str]], number: int
     ) -> ViewAnswer:
         roles = {role for item in self.computed if item.view == joined.name and not item.hidden for role in item.roles}
         of = [states[role] for role in roles]

@@ -229,21 +229,46 @@ def compute_on_demand(
     Raises:
         AssayError: An input is missing or has another type, or a column of an output's name is there already.
     """
-    for item in computed:
-        if item.output in rows.columns:
-            raise AssayError(
-                f"{item.view} would give column {item.output!r}, which is there already: write '… as another_name'."
-            )
-        inputs = [request_input(rows, name, kind, event_time, item.view, where) for name, kind in item.inputs.items()]
-        used = [rows[column].alias(name) for name, column in item.columns.items()]
+    made = computed_columns(dict(zip(rows.columns, rows.get_columns(), strict=True)), computed, event_time, where)
+    return pl.DataFrame([column for column in (*rows.get_columns(), *made) if not is_hidden(column.name)])
+
+
+def computed_columns(
+    columns: Mapping[str, pl.Series], computed: Sequence[Computed], event_time: str, where: str
+) -> list[pl.Series]:
+    """The computed features alone; for the arguments, and what it raises, see `compute_on_demand`."""
+    there = dict(columns)
+    for batch in _batches(computed):
+        for item in batch:
+            if item.output in there:
+                raise AssayError(
+                    f"{item.view} would give column {item.output!r}, which is there already: write '… as another_name'."
+                )
+        view = batch[0].view
+        wanted = {name: kind for item in batch for name, kind in item.inputs.items()}
+        inputs = [request_input(there, name, kind, event_time, view, where) for name, kind in wanted.items()]
+        used = {name: column for item in batch for name, column in item.columns.items()}
+        frame = pl.DataFrame([*inputs, *(there[column].alias(name) for name, column in used.items())])
         try:
-            (value,) = pl.DataFrame([*inputs, *used]).select(item.expression.alias(item.output)).get_columns()
+            values = frame.select(item.expression.alias(item.output) for item in batch)
         except PolarsError as problem:  # whose text may quote cells
-            raise AssayError(
-                f"{item.view}:{item.feature} cannot be computed of these rows: {type(problem).__name__}."
-            ) from None
-        rows = rows.with_columns(value)
-    return rows.drop(name for name in rows.columns if is_hidden(name))
+            names = ", ".join(item.feature for item in batch)
+            raise AssayError(f"{view}:{names} cannot be computed of these rows: {type(problem).__name__}.") from None
+        there |= {column.name: column for column in values.get_columns()}
+    return [there[item.output] for item in computed]
+
+
+def _batches(computed: Sequence[Computed]) -> Iterator[list[Computed]]:
+    """Features of one view that are computed at once: those that follow each other and are not computed of each other."""
+    batch: list[Computed] = []
+    for item in computed:
+        made = {one.output for one in batch}
+        if batch and (item.view != batch[0].view or made & {item.output, *item.columns.values()}):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
 
 
 def request_from_texts(
@@ -272,27 +297,33 @@ def _parsed(texts: pl.Series, kind: str) -> pl.Series:
         raise AssayError(f"{texts.name!r} is an input of the request: write it {form}.") from None
 
 
-def request_input(rows: pl.DataFrame, name: str, kind: str, event_time: str, view: str, where: str) -> pl.Series:
+def request_input(
+    columns: Mapping[str, pl.Series], name: str, kind: str, event_time: str, view: str, where: str
+) -> pl.Series:
     """An input of the request in its declared type. A value is taken as another type only where it stays what it is: whole
     numbers as numbers with a fraction, categories as texts, times of another zone as UTC.
 
     Raises AssayError if it is missing, or of another type.
     """
     column, dtype = event_time if name == MOMENT else name, TYPES[kind]
-    if column not in rows.columns:
-        given = [one for one in rows.columns if "." not in one]
+    if column not in columns:
+        given = [one for one in columns if "." not in one]
         raise AssayError(
             f"{view} needs {column!r} ({kind}), an input of the request, which {where} lacks.{nearest(column, given)}"
         )
-    given = rows[column]
+    given = columns[column]
     if given.dtype == pl.Null:
         return given.cast(dtype).alias(name)
     if dtype == INSTANT and isinstance(given.dtype, pl.Datetime):
-        return rows.select(instant(rows.schema, column, where).alias(name)).to_series()
+        if given.dtype == INSTANT:
+            return given.alias(name)
+        return given.to_frame(column).select(instant({column: given.dtype}, column, where).alias(name)).to_series()
     textual = dtype == pl.String and isinstance(given.dtype, pl.Categorical | pl.Enum)
     whole = given.dtype.is_integer() and dtype in (pl.Int64, pl.Float64)
     if given.dtype != dtype and not textual and not whole:
         raise AssayError(f"{view} needs {column!r} as {kind}, an input of the request; in {where} it is {given.dtype}.")
+    if given.dtype == dtype:
+        return given.alias(name)
     try:
         cast = given.cast(dtype)
     except PolarsError:

@@ -190,7 +190,7 @@ def test_of_a_spine_too(store: Store) -> None:
 def test_a_value_is_taken_as_another_type_only_where_it_stays_what_it_is(
     given_: pl.Series, kind: str, taken: list[Any] | None
 ) -> None:
-    rows = given_.to_frame()
+    rows = {given_.name: given_}
     if taken is None:
         with pytest.raises(AssayError):
             request_input(rows, "x", kind, "event_time", "v", "the spine")
