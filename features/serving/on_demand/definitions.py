@@ -62,7 +62,7 @@ def stage_definition(tx: Transaction, view: OnDemandView) -> pl.DataFrame:
         types[name] = state.schema[item.feature]
         named = dict(item.on)
         keys += [named.get(key, key) for key in serving.keys]
-        tx.note(state.table.name, [] if state.partitioned else None, lookup=True)
+        tx.note(state.table.name, lookup=True)
     for name, sources in view.column_lineage().items():
         assert sources != "unknown"
         lineage[name] = _of_tables(sources["direct"], opened)

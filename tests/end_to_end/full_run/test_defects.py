@@ -37,7 +37,8 @@ def test_a_correction_computes_only_what_depends_on_it(full_run: Any) -> None:
     }
     assert again.keys() == {"2026-09-09", "2026-09-10"}
     assert {"raw/tickets", "clean/tickets", "quarantine/tickets", "features/ticket"} <= again["2026-09-09"]
-    assert again["2026-09-10"] == {"features/customer_activity"}, "its windows reach back into day 9"
+    windows = {f"features/customer_{name}" for name in ("activity", "contact", "habits")}
+    assert again["2026-09-10"] - {"partials/customer_habits"} == windows, "they reach back into day 9"
 
 
 @pytest.mark.parametrize("source", KEYS)
