@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.features.definitions.mixed import MixedDefinitions
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
     from assay.features.online.materialize import Materialized
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from assay.features.retention.vacuum import Vacuum, vacuum
     from assay.features.serving.as_of import point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
+    from assay.features.serving.by_definition import OtherDefinition
     from assay.features.serving.feature_refs import DeprecatedFeature
     from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.models import ModelVersion
@@ -59,9 +61,11 @@ __all__ = [
     "LabelView",
     "Lake",
     "Materialized",
+    "MixedDefinitions",
     "ModelVersion",
     "OnDemandView",
     "OnlineSet",
+    "OtherDefinition",
     "Partitioning",
     "Pin",
     "Reader",
@@ -111,6 +115,8 @@ _HOMES = {
     "CheckResult": "assay.features.tables.run_record",
     "Denied": "assay.features.tables.guard",
     "DeprecatedFeature": "assay.features.serving.feature_refs",
+    "MixedDefinitions": "assay.features.definitions.mixed",
+    "OtherDefinition": "assay.features.serving.by_definition",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
     "Entity": "assay.features.views.entity",

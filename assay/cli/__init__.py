@@ -66,7 +66,11 @@ COMMANDS = {
         "Doubt cells of TABLE or FILE that look wrong beside the rest of it, without any rule: which, why and how surely.",
     ),
     "views": ("assay.cli.catalogue", "views", "Declared feature views: features of an entity over time."),
-    "features": ("assay.cli.features", "features", "The catalogue of features, their values, and training sets."),
+    "features": (
+        "assay.cli.features.command",
+        "features",
+        "The catalogue of features, their values, and training sets.",
+    ),
     "online": (
         "assay.cli.serving.online",
         "online",

@@ -27,6 +27,7 @@ from assay.assets.steps.training import (
 )
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.errors import AssayError
+from assay.features.serving.by_definition import open_named
 from assay.features.serving.feature_refs import join, resolve
 from assay.features.serving.model_formats import FORMATS, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.models import ModelVersion, model_of_state, stage_model
@@ -349,6 +350,7 @@ def _prepare_predictions(
     model: Model, partitioning: Partitioning, tables: Mapping[str, Any], tx: Transaction, env: Resources
 ) -> _ToPredict:
     made, key = model.training_set, tx.work.partition or ""
+    open_named(tx, made.references)
     require(tx, made.spine.source, key)
     for table, item in tables.items():
         # What is computed from the same rows is there when they are; other features hold from before.

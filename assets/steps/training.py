@@ -15,6 +15,7 @@ from assay.assets.steps.hold import hold_of
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
+from assay.features.serving.by_definition import open_named
 from assay.features.serving.feature_refs import Resolved, resolve
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
@@ -339,6 +340,7 @@ def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: T
     source = made.spine.source
     partitioning = upstream.cut(source)
     end = midnight(made.first_held_back, partitioning)
+    open_named(tx, made.references)
     for table in (source, *tables):
         cut = UNPARTITIONED if Kind.LABELS.holds(table) else upstream.cut(table)
         _require_until(tx, table, cut, end)

@@ -66,18 +66,18 @@ def find_uses(
     """
     found: defaultdict[Feature, _Found] = defaultdict(_Found)
     learnt: dict[str, list[Feature]] = {}
-    for made, manifest in _training_sets(lake, every_version):
+    for made, manifest in training_sets_of(lake, every_version):
         learnt[made] = _features_in(manifest)
         sets = [f"{item['name']}@{item['version']}" for item in manifest.get("feature_sets", [])]
         for feature in learnt[made]:
             found[feature].training_sets[made] = None
             found[feature].feature_sets |= dict.fromkeys(sets)
-    for model, training_set in _models(lake, every_version):
+    for model, training_set in models_of(lake, every_version):
         if training_set not in learnt:
             learnt[training_set] = _features_of(lake, training_set)
         for feature in learnt[training_set]:
             found[feature].models[model] = None
-    for table, references in _predictions(lake):
+    for table, references in predictions_of(lake):
         for reference in references:
             names = features.get(reference.view, ()) if reference.feature == "*" else (reference.feature,)
             for name in names:
@@ -85,7 +85,8 @@ def find_uses(
     return {feature: item.uses() for feature, item in found.items()}
 
 
-def _training_sets(lake: Lake, every_version: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def training_sets_of(lake: Lake, every_version: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each training set's id, and its manifest."""
     for state in readable(lake, Kind.TRAINING):
         for commit in _with_section(state, "manifest", newest=not every_version):
             if commit.manifest:
@@ -109,7 +110,7 @@ def _features_in(manifest: Mapping[str, Any]) -> list[Feature]:
     return list(dict.fromkeys((item["view"], one["name"]) for item in described for one in item["features"]))
 
 
-def _models(lake: Lake, every_version: bool) -> Iterator[tuple[str, str]]:
+def models_of(lake: Lake, every_version: bool) -> Iterator[tuple[str, str]]:
     """Each model, and the training set that it learnt from."""
     for state in readable(lake, Kind.MODELS):
         columns = set(state.schema)
@@ -121,7 +122,7 @@ def _models(lake: Lake, every_version: bool) -> Iterator[tuple[str, str]]:
             yield f"{own_name(state.table.name)} {version}", training_set
 
 
-def _predictions(lake: Lake) -> Iterator[tuple[str, list[Reference]]]:
+def predictions_of(lake: Lake) -> Iterator[tuple[str, list[Reference]]]:
     """Each table of predictions, and what its newest ones were joined by."""
     for state in readable(lake, Kind.PREDICTIONS):
         for commit in _with_section(state, "predictions", newest=True):

@@ -8,33 +8,30 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from assay.errors import AssayError, nearest
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of import point_in_time_join
+from assay.features.serving.by_definition import OpenView, open_view, other_features
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.lookup import Lookup, look_up
 from assay.features.serving.on_demand.compute import Computed, Plan, compute_on_demand, hidden_name, plan
 from assay.features.serving.on_demand.view import OnDemand
-from assay.features.serving.references import Reference
+from assay.features.serving.references import Reference, refuse_two_definitions
 from assay.features.serving.relevant_partitions import Between, partitions_as_of, partitions_with
 from assay.features.serving.request import Features, Request, request
 from assay.features.serving.view_read import ViewRead
 from assay.features.storage.parquet_files import PARTITION
-from assay.features.tables.kinds import Kind, kind_of, own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import Transaction
 from assay.features.views.columns import require_columns
-from assay.features.views.label_view import never_a_feature
 from assay.features.views.timestamps import instant
-
-_SERVED = (Kind.FEATURES, Kind.EMBEDDINGS)
 
 _Columns = tuple[tuple[str, str], ...]
 _RANK = "__partition"
@@ -67,13 +64,18 @@ def resolve(
     versions: Mapping[str, int] | None = None,
     options: JoinOptions | None = None,
     bounded: bool = True,
+    learnt: Mapping[str, str] | None = None,
 ) -> Resolved:
     """Open every view once, at its version in `versions` (table name → version) or the latest, and read, as inputs of the
     reader (or transaction), the partitions that can hold a value for the spine, in any role: by the times in their files'
     statistics, the view's max_age and the spine's keys; of lookups, those with a key of the spine. `bounded=False` keeps what
-    is too old, too. What is asked for as a `Request` has its own options.
+    is too old, too. What is asked for as a `Request` has its own options. `learnt`: by view the definition (its SHA-256) that a
+    training set was made with, which is read where no other is asked for.
 
-    Raises AssayError for a malformed reference, an unknown view, feature, key or table, or a spine without usable times.
+    Each view is read by one definition: the one that is asked for, or else that of the newest version whose rows all have one.
+
+    Raises AssayError for a malformed reference, an unknown view, feature, key, table or definition, or a spine without usable
+    times; MixedDefinitions where rows are needed that another definition computed.
     """
     wanted = features if isinstance(features, Request) else request(features, options or JoinOptions())
     versions = dict(versions or {})
@@ -83,16 +85,20 @@ def resolve(
             raise AssayError(
                 f"There is no table {table} to read at a version (tables: {', '.join(known) or 'none'}).{nearest(table, known)}"
             )
-    opened = Opened(reader, versions)
+    opened = Opened(reader, versions, learnt or {})
     planned = plan(wanted, opened.serving_of)
     joins = _joins(opened, planned)
+    if isinstance(reader, Transaction):
+        for one in opened.by_name.values():
+            if one.number > 1:  # of the first one, fingerprints are as they always were
+                reader.decided_by(f"definition of {one.state.table.name}", one.definition)
     frames = {
         view: _read(reader, [join for join in joins.values() if join.view == view], spine, planned.options, bounded)
         for view in dict.fromkeys(join.view for join in joins.values())
     }
     views, lookups = [], []
     for name, join in joins.items():
-        frame, position, large = frames[join.view]
+        frame, position, large, _ = frames[join.view]
         if join.serving.kind == "lookup":
             lookups.append(Lookup(name, join.serving, frame, join.taken, join.keys))
         else:
@@ -113,7 +119,7 @@ def resolve(
             )
     computed, on_demand = _computed(reader, planned, opened, joins)
     stored = {
-        name: _described(name, asked[0], opened.view(asked[0].view), joins[name].outputs)
+        name: _described(name, asked[0], opened, joins[name].outputs, frames[asked[0].view].partitions)
         for name, asked in planned.asked.items()
     }
     of_role = stored | on_demand
@@ -126,7 +132,7 @@ def resolve(
         wanted.sets,
         computed,
         tuple(
-            _described(name, used[0], opened.view(used[0].view), {item.feature: "" for item in used})
+            _described(name, used[0], opened, {item.feature: "" for item in used}, frames[used[0].view].partitions)
             for name, used in planned.used.items()
         ),
         planned.uses,
@@ -176,18 +182,20 @@ def _computed(
     described = {}
     for name, (_, asked) in planned.computed.items():
         _warn_of_deprecated(asked[0].view, outputs[name], opened.view(asked[0].view)[2])
-        described[name] = _described(name, asked[0], opened.view(asked[0].view), outputs[name])
+        described[name] = _described(name, asked[0], opened, outputs[name], None)
     return tuple(computed), described
 
 
 def _described(
     name: str,
     reference: Reference,
-    view: tuple[TableState, Serving, Mapping[str, Any]],
+    opened: "Opened",
     outputs: Mapping[str, str],
+    partitions: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """A view in a role, for the record. A role says which columns of the spine it is joined by."""
-    state, serving, definition = view
+    """A view in a role, for the record. A role says which columns of the spine it is joined by; `definitions` by which ones the
+    rows of the partitions that were read were computed."""
+    state, serving, definition = opened.view(reference.view)
     definitions = {feature["name"]: feature.get("sha256") for feature in definition.get("features", [])}
     role = {"role": name, "keys": dict(reference.on)} if reference.on else {}
     return {
@@ -199,24 +207,33 @@ def _described(
             {"name": feature, "column": column, "definition": definitions.get(feature)}
             for feature, column in outputs.items()
         ],
+        **opened.by_name[reference.view].described(partitions),
     } | role
 
 
 @dataclass(slots=True)
 class Opened:
-    """Views by name, each opened once at its version."""
+    """Views by name, each opened once: at its version, or the newest one with rows by the definition that is asked for."""
 
     reader: Reader | Transaction
     versions: Mapping[str, int]
+    learnt: Mapping[str, str] = field(default_factory=dict)
     views: dict[str, tuple[TableState, Serving, Mapping[str, Any]]] = field(default_factory=dict)
     engines: dict[str, OnDemand | None] = field(default_factory=dict)
+    by_name: dict[str, OpenView] = field(default_factory=dict)
+    asked: dict[str, Reference] = field(default_factory=dict)
+
+    def open(self, reference: Reference) -> tuple[TableState, Serving, Mapping[str, Any]]:
+        """The view of a reference. Raises AssayError if it is open already by another definition."""
+        name = reference.view
+        refuse_two_definitions([self.asked.setdefault(name, reference), reference])
+        if name not in self.views:
+            opened = self.by_name[name] = open_view(self.reader, reference, self.versions, self.learnt.get(name))
+            self.views[name] = (opened.state, *serving_of(opened.state, opened.definition))
+        return self.views[name]
 
     def view(self, name: str) -> tuple[TableState, Serving, Mapping[str, Any]]:
-        if name not in self.views:
-            table = _table_of(self.reader.lake, name)
-            state = self.reader.state(table, self.versions.get(table))
-            self.views[name] = (state, *serving_of(state))
-        return self.views[name]
+        return self.views[name] if name in self.views else self.open(Reference(name, "*", "*"))
 
     def engine(self, name: str) -> OnDemand | None:
         """What computes a view when it is read; None for one with rows."""
@@ -225,17 +242,20 @@ class Opened:
             self.engines[name] = OnDemand.from_definition(definition) if serving.kind == "on_demand" else None
         return self.engines[name]
 
-    def serving_of(self, name: str) -> tuple[Serving, OnDemand | None]:
-        return self.view(name)[1], self.engine(name)
+    def serving_of(self, reference: Reference) -> tuple[Serving, OnDemand | None]:
+        return self.open(reference)[1], self.engine(reference.view)
 
 
 def open_joins(reader: Reader | Transaction, wanted: Request, versions: Mapping[str, int]) -> "dict[str, Join]":
     """Each view whose rows are needed by the role that it is joined in, opened at its version. No rows are read.
 
-    Raises AssayError for an unknown view, feature or key.
+    Raises AssayError for an unknown view, feature or key; MixedDefinitions for a definition that is named and not complete.
     """
     opened = Opened(reader, versions)
-    return _joins(opened, plan(wanted, opened.serving_of))
+    joins = _joins(opened, plan(wanted, opened.serving_of))
+    for join in joins.values():
+        join.by.refuse_others(None)
+    return joins
 
 
 def open_computed(
@@ -257,12 +277,12 @@ def _joins(opened: Opened, planned: Plan) -> "dict[str, Join]":
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Join:
-    """A view in one role: the table at its version, how it is served, and what is taken of it. `hidden` are features that
-    on-demand ones use and nobody asked for."""
+    """A view in one role: the table at its version, by which definition, how it is served, and what is taken of it. `hidden` are
+    features that on-demand ones use and nobody asked for."""
 
     name: str
     view: str
-    state: TableState
+    by: OpenView
     serving: Serving
     outputs: Mapping[str, str]
     keys: Mapping[str, str]
@@ -286,12 +306,17 @@ class Join:
             if key not in serving.keys:
                 close = nearest(key, serving.keys)
                 raise AssayError(f"{view!r} is not joined by {key!r}; its keys are {list(serving.keys)}.{close}")
-        own = (*serving.columns(), PARTITION)
+        by = opened.by_name[view]
+        own = {*serving.columns(), PARTITION, *other_features(state, by.definition)}
         there = [column for column in state.schema if column not in own]
         outputs, of_used = outputs_of(view, asked, there), outputs_of(view, used, there)
         hidden = {feature: hidden_name(name, feature) for feature in of_used if feature not in outputs}
         _warn_of_deprecated(view, {**outputs, **hidden}, definition)
-        return cls(name, view, state, serving, outputs, keys, *options.of(name, view), hidden)
+        return cls(name, view, by, serving, outputs, keys, *options.of(name, view), hidden)
+
+    @property
+    def state(self) -> TableState:
+        return self.by.state
 
     @property
     def taken(self) -> dict[str, str]:
@@ -304,11 +329,19 @@ class Join:
         return spine.select(pl.col(column).alias(key) for key, column in named.items() if column in spine.columns)
 
 
+class _Read(NamedTuple):
+    """Rows of a view, the column that orders equal ones, whether they are many, and the partitions that they are from."""
+
+    frame: pl.LazyFrame
+    position: str | None
+    large: bool
+    partitions: Sequence[str] | None
+
+
 def _read(
     reader: Reader | Transaction, joins: Sequence[Join], spine: pl.DataFrame, options: JoinOptions, bounded: bool
-) -> tuple[pl.LazyFrame, str | None, bool]:
-    """The rows of one view that any of its roles needs: one read, so that each role is replayed from the same rows. With the
-    column that orders equal ones, and whether they are many."""
+) -> _Read:
+    """The rows of one view that any of its roles needs: one read, so that each role is replayed from the same rows."""
     state, serving, table = joins[0].state, joins[0].serving, joins[0].state.table.name
     needed: set[str] | None = set()
     for join in joins:
@@ -323,10 +356,12 @@ def _read(
             found = partitions_as_of(state, serving, asked, between, bounded=bounded, known=known, features=features)
         needed = None if found is None or needed is None else needed | set(found)
     partitions = None if needed is None else sorted(needed)
+    joins[0].by.refuse_others(partitions)
     frame = reader.read(table, partitions)
     if serving.kind == "lookup":
-        return frame, None, False
-    return *ranked(frame, partitions), bounded and sum(file.rows for file in state.files_of(partitions)) >= _MANY
+        return _Read(frame, None, False, partitions)
+    large = bounded and sum(file.rows for file in state.files_of(partitions)) >= _MANY
+    return _Read(*ranked(frame, partitions), large, partitions)
 
 
 def join(spine: pl.DataFrame, resolved: Resolved) -> pl.DataFrame:
@@ -377,20 +412,10 @@ def _warn_of_deprecated(view: str, outputs: Mapping[str, str], definition: Mappi
             warnings.warn(f"Feature {view}:{feature} is deprecated: {instead}", DeprecatedFeature, stacklevel=2)
 
 
-def _table_of(lake: Lake, view: str) -> str:
-    for table in (kind.table(view) for kind in _SERVED):
-        if lake.table(table).exists():
-            return table
-    if lake.table(Kind.LABELS.table(view)).exists():
-        raise never_a_feature(view)
-    served = sorted(own_name(name) for name in lake.tables() if kind_of(name) in _SERVED)
-    names = ", ".join(served) or "none"
-    raise AssayError(f"There is no feature view or embedding {view!r} (there are: {names}).{nearest(view, served)}")
-
-
-def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
-    """How a version is served, and the definition of its view ({} where it has none). Raises AssayError if it does not say."""
-    described = find_serving(state)
+def serving_of(state: TableState, definition: str = "") -> tuple[Serving, Mapping[str, Any]]:
+    """How a version is served, and the definition of its view ({} where it has none); of a view with several definitions by the
+    one with this SHA-256. Raises AssayError if it does not say."""
+    described = find_serving(state, definition)
     if described is None:
         raise AssayError(
             f"{state.snapshot} does not say how it is served: write it with sections={{'serving': view.serving()}}, or "
@@ -399,8 +424,12 @@ def serving_of(state: TableState) -> tuple[Serving, Mapping[str, Any]]:
     return described
 
 
-def find_serving(state: TableState) -> tuple[Serving, Mapping[str, Any]] | None:
+def find_serving(state: TableState, definition: str = "") -> tuple[Serving, Mapping[str, Any]] | None:
     """`serving_of`, or None if the table does not say how it is served."""
+    if definition and (newest := state.index.newest_of(definition, state.version)) is not None:
+        commit = state.index.commit(newest)
+        if commit.serving is not None:
+            return Serving.from_dict(commit.serving), commit.view or {}
     for version in state.index.with_section("serving", state.version, newest=True):
         commit = state.index.commit(version)
         return Serving.from_dict(commit.serving or {}), commit.view or {}

@@ -8,7 +8,7 @@ is asked for) is left out: a horizon that has not ended says nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ import polars as pl
 
 from assay.errors import AssayError, nearest
 from assay.features.serving.as_of import point_in_time_join
+from assay.features.serving.by_definition import open_view, other_features
 from assay.features.serving.feature_refs import ranked, serving_of
 from assay.features.serving.references import Reference
 from assay.features.serving.view_read import ViewRead
@@ -44,6 +45,7 @@ class ResolvedLabel:
     position: str | None
     known_by: datetime | None
     definition: Mapping[str, Any]
+    definitions: Mapping[str, Any] = field(default_factory=dict)  # for the record: by which ones the rows were computed
 
     @property
     def horizon(self) -> timedelta | None:
@@ -68,6 +70,7 @@ class ResolvedLabel:
             ],
             "known_by": self.known_by.isoformat() if self.known_by else None,
             "left_out": left_out,
+            **self.definitions,
         } | role
 
     def column_lineage(self) -> dict[str, Any]:
@@ -115,16 +118,23 @@ def resolve_label(
             f"There is no label view {reference.view!r} (there are: {', '.join(there) or 'none'})."
             f"{nearest(reference.view, there)} A label that is a column of the spine needs no label=."
         )
-    state = tx.note(table, version=(versions or {}).get(table))
-    serving, definition = serving_of(state)
-    labels = [name for name in state.schema if name not in serving.columns() and not name.startswith("_")]
+    opened = open_view(tx, reference, versions, table=table)
+    opened.refuse_others(None)
+    if opened.number > 1:
+        tx.decided_by(f"definition of {table}", opened.definition)
+    state = tx.note(table, version=opened.state.version)
+    serving, definition = serving_of(state, opened.definition)
+    taken = {*serving.columns(), *other_features(state, opened.definition)}
+    labels = [name for name in state.schema if name not in taken and not name.startswith("_")]
     if reference.feature not in labels:
         close = nearest(reference.feature, labels)
         raise AssayError(f"{reference.view!r} has no label {reference.feature!r} (it has: {', '.join(labels)}).{close}")
     partitions = state.partitions() if state.partitioned else None
     frame = tx.read(table)
     newest = utc(known_by, "known_by") if known_by is not None else _newest(frame, serving)
-    return ResolvedLabel(reference, state, serving, *ranked(frame, partitions), newest, definition)
+    return ResolvedLabel(
+        reference, state, serving, *ranked(frame, partitions), newest, definition, opened.described(None)
+    )
 
 
 def _newest(frame: pl.LazyFrame, serving: Serving) -> datetime | None:

@@ -104,6 +104,7 @@ def served(
     """The same as `online_get`, and per view the table, its version, and which `column` each of its `features` became.
     `versions`: table → version to read; others are read at their latest."""
     references, learnt = _asked(features)
+    definitions = features.definitions if isinstance(features, TrainingSetVersion) else None
     if known_at is not None or skip_nulls is not None:
         given = JoinOptions(
             learnt.known_at if known_at is None else known_at, learnt.skip_nulls if skip_nulls is None else skip_nulls
@@ -112,7 +113,7 @@ def served(
     moment = utc(at, "at")
     asked = key_frame(keys) if isinstance(keys, Mapping) else keys
     spine = asked.with_columns(pl.lit(moment, dtype=pl.Datetime("us", "UTC")).alias(EVENT_TIME))
-    resolved = resolve(Reader(lake), references, spine, versions=versions, bounded=False)
+    resolved = resolve(Reader(lake), references, spine, versions=versions, bounded=False, learnt=definitions)
     rows = _fitting(asked, resolved) if isinstance(keys, Mapping) else asked
     for view in resolved.views:
         rows = latest(view, rows, moment)

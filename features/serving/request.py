@@ -7,7 +7,7 @@ from typing import TypeVar
 from assay.errors import AssayError, nearest
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
-from assay.features.serving.references import HasReferences, Reference, Role
+from assay.features.serving.references import HasReferences, Reference, Role, refuse_two_definitions
 
 T = TypeVar("T")
 
@@ -51,6 +51,7 @@ def request(features: Features, options: JoinOptions) -> Request:
         before = own.setdefault(reference.join, role)
         if _ways(before) != _ways(role):
             raise AssayError(f"{reference.join} is asked for with two settings of known_at or skip_nulls: use one.")
+    refuse_two_definitions(references)
     if not references:
         raise AssayError("No features were asked for: name some, e.g. 'customer_activity:tickets_7d'.")
     views = {reference.join: reference.view for reference in references}

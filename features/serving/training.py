@@ -100,6 +100,15 @@ class TrainingSetVersion(TrainingSetMethods):
             if Serving.from_dict(item["serving"]).kind == "as_of"
         )
 
+    @property
+    def definitions(self) -> dict[str, str]:
+        """By view the SHA-256 of the definition that its features were computed by, where it was recorded."""
+        named = {
+            item["view"]: [one["sha256"] for one in item.get("definitions", ()) if one["sha256"]]
+            for item in (*self.manifest["features"], *self.manifest.get("used", ()))
+        }
+        return {view: found[0] for view, found in named.items() if found}
+
     def to_dict(self) -> dict[str, Any]:
         """The manifest: what the set was made from, as JSON."""
         return dict(self.manifest)
@@ -298,7 +307,8 @@ def _lookback(lake: Lake, item: Mapping[str, Any]) -> Lookback:
     """Of the features of one view, by the commit that the manifest names."""
     serving = item["serving"]
     try:
-        described = find_serving(lake.table(item["table"]).at(item["version"]))
+        named = [one["sha256"] for one in item.get("definitions", ()) if one["sha256"]]
+        described = find_serving(lake.table(item["table"]).at(item["version"]), *named[:1])
     except AssayError:  # erased, or not to be read by the actor
         return Lookback(item["view"], tuple(columns_of_keys(item)), None, "cannot be asked how far back its rows look")
     view = described[1] if described is not None else {}

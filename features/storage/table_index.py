@@ -16,6 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assay.errors import AssayError
+from assay.features.definitions.indexed import (
+    Defined,
+    defined_at,
+    last_whole,
+    newest_of,
+    partitions_by_definition,
+)
 from assay.features.storage.commit_metadata import Commit, parse_commit
 from assay.features.storage.delta_log import commit_info, commit_path, parse_log, versions
 from assay.features.storage.index_store import LIVE, forget, index_store
@@ -292,6 +299,24 @@ class TableIndex:
         """How many versions up to this one a run of ours made."""
         sql = "SELECT COUNT(*) FROM commits WHERE t = :t AND run_id IS NOT NULL AND version <= :version"
         return self._column(sql, version=version)[0]
+
+    # -- definitions -----------------------------------------------------------------------------------------------
+
+    def defined(self, version: int) -> Defined:
+        """The definitions that rows of the table were computed by, up to a version."""
+        return self._found(lambda connection: defined_at(connection, self.known.id, version))
+
+    def last_whole(self, definition: str, version: int) -> int | None:
+        """The newest version, up to this one, that wrote rows of a definition and after which all rows had it."""
+        return self._found(lambda connection: (last_whole(connection, self.known.id, definition, version),))[0]
+
+    def newest_of(self, definition: str, version: int) -> int | None:
+        """The newest version, up to this one, that wrote rows of a definition."""
+        return self._found(lambda connection: (newest_of(connection, self.known.id, definition, version),))[0]
+
+    def partitions_by_definition(self, version: int, partitions: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """The partitions that a version holds (among these) by the definition of their rows ("": none is recorded)."""
+        return self._found(lambda connection: partitions_by_definition(connection, self.known.id, version, partitions))
 
     # -- files -----------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,11 @@ def is_sealed(table: str) -> bool:
     return kind_of(table) in (Kind.PREDICTIONS, Kind.MODELS, Kind.TRAINING)
 
 
+def has_definitions(table: str) -> bool:
+    """Whether its rows are computed by the definition of a view, which may change: then no reader gets rows of two."""
+    return kind_of(table) in (Kind.FEATURES, Kind.LABELS)
+
+
 def label_of(table: str) -> str:
     """What a table is called: the singular of its kind, or else its folder."""
     kind = kind_of(table)

@@ -15,6 +15,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from assay.errors import AssayError
+from assay.features.definitions.indexed import Defined
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import commit_path, versions
 from assay.features.storage.log_entry import DataFile
@@ -253,6 +254,12 @@ class Table:
         """
         return self.at(version).current()
 
+    def served(self) -> "TableState":
+        """The newest version whose rows were all computed by one definition of their view: what readers of features get while
+        a changed definition is computed beside it. Of other tables the latest one."""
+        state = self.at()
+        return state if state.is_whole else self.at(state.defined.whole)
+
     def history(self, until: int | None = None) -> list[Commit]:
         """Every commit up to a version, oldest first."""
         return self.at(until).commits
@@ -286,6 +293,34 @@ class TableState:
         """The identity of this or an earlier version of the same table."""
         digest = hashlib.sha256(self.table.lake.storage.get(commit_path(self.table.name, version))).hexdigest()
         return Snapshot(self.table.name, self.table_id, version, digest, self.table.uri)
+
+    # -- definitions -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def defined(self) -> Defined:
+        """The definitions of the table's view that computed rows up to this version. Where the log has gaps, none is known."""
+        return Defined((), self.version, "") if self.checkpointed is not None else self.index.defined(self.version)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows that it holds were computed by one definition, as far as that is recorded."""
+        return self.defined.whole == self.version
+
+    @property
+    def last_definition(self) -> str:
+        """The definition of the rows that were written last; "" where none was ever recorded."""
+        known = self.defined.known
+        written = {digest: self.index.newest_of(digest, self.version) or 0 for digest in known}
+        return max(written, key=lambda digest: written[digest], default="")
+
+    def partitions_by_definition(self, partitions: Sequence[str] | None = None) -> dict[int, list[str]]:
+        """The partitions (among these) by the number of the definition that computed their rows; 0: none is recorded. A table
+        without partitions is called ""."""
+        if self.checkpointed is not None:
+            return {}
+        numbers = {digest: number for number, digest in enumerate(self.defined.known, 1)}
+        found = self.index.partitions_by_definition(self.version, partitions)
+        return {numbers.get(digest, 0): keys for digest, keys in found.items()}
 
     # -- columns and settings --------------------------------------------------------------------------------------
 

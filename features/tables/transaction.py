@@ -118,6 +118,11 @@ class Transaction:
         """
         return self._decided or fingerprint(self.work, self.reads, self.sources, self.contract)
 
+    def decided_by(self, name: str, value: Any) -> None:
+        """A parameter of the work that only its reads say, such as by which definition features were computed. It enters the
+        fingerprint; given before `current` is asked."""
+        self.work = replace(self.work, params={**self.work.params, name: value})
+
     def current(self, *tables: str, as_then: Callable[[Commit], bool] | None = None) -> bool:
         """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
         reported as unchanged outputs at the version that holds them, with the checks of that time. With `as_then` the code and

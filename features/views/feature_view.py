@@ -175,7 +175,7 @@ class FeatureView:
     def metadata(self) -> dict[str, Any]:
         """What a commit of the view's rows says of it, by section: `tx.describe(**view.metadata())`. Readers need no more."""
         rows_read = [item.to_dict() for item in self.transformation.rows_read()]
-        view = self.definition() | {"rows_read": rows_read} | _given({"about": self.about()})
+        view = self.definition() | {"sha256": self.digest(), "rows_read": rows_read} | _given({"about": self.about()})
         return {"serving": self.serving(), "view": view}
 
     def about(self) -> dict[str, Any]:

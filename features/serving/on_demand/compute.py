@@ -20,8 +20,8 @@ _HIDDEN = "__used"
 EXACT = 2**53
 """Beyond it floats leave out whole numbers."""
 
-Open = Callable[[str], tuple[Serving, OnDemand | None]]
-"""How a view is served, by its name, and what computes it when it is read."""
+Open = Callable[[Reference], tuple[Serving, OnDemand | None]]
+"""How the view of a reference is served, and what computes it when it is read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +78,7 @@ class _Planning:
         self, reference: Reference, way: tuple[KnownAt, bool], by: str, path: tuple[tuple[str, str], ...]
     ) -> None:
         """Note a used feature, and what it is computed of in turn."""
-        serving, engine = self.open(reference.view)
+        serving, engine = self.open(reference)
         if engine is None:
             known = self.ways.setdefault(reference.join, (*way, by))
             if known[:2] != way:
@@ -110,7 +110,7 @@ class _Planning:
         for name in engine.reads(reference.feature):
             if name in engine.uses:
                 inner = engine.uses[name]
-                keys = self.open(inner.view)[0].keys
+                keys = self.open(inner)[0].keys
                 uses[name] = replace(inner, output=inner.feature, on=_in_role(inner, keys, role))
                 self.visit(uses[name], way, f"{reference.view}:{reference.feature}", (*path, here))
         self.order[here] = ToCompute(reference, engine, uses)
@@ -125,7 +125,7 @@ def plan(request: Request, open_: Open) -> Plan:
     joins = request.joins()
     for name, references in joins.items():
         view = references[0].view
-        _, engine = open_(view)
+        _, engine = open_(references[0])
         if engine is None:
             asked[name] = references
             planning.ways[name] = (*request.options.of(name, view), name)
@@ -133,7 +133,7 @@ def plan(request: Request, open_: Open) -> Plan:
             computed[name] = (engine, references)
     for name, (engine, references) in computed.items():
         view = references[0].view
-        serving, way = open_(view)[0], request.options.of(name, view)
+        serving, way = open_(references[0])[0], request.options.of(name, view)
         for feature in _features(engine, references):
             one = replace(references[0], feature=feature, output=feature, prefix="")
             planning.compute(one, serving, engine, way)

@@ -57,7 +57,7 @@ def stage_definition(tx: Transaction, view: OnDemandView) -> pl.DataFrame:
     lineage: ColumnLineage = {}
     for name, item in view.transformation.uses.items():
         _refuse_itself(view, item, opened)
-        state, serving, _ = opened.view(item.view)
+        state, serving, _ = opened.open(item)
         outputs_of(item.view, [item], [one for one in state.schema if one not in serving.columns()])
         types[name] = state.schema[item.feature]
         named = dict(item.on)

@@ -64,7 +64,12 @@ class Box(SourceReader):
         return pl.read_csv(content, infer_schema=False)
 
 
-def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[Source, tuple[Step, ...]]:
+SPENT = pl.col("amount").sum()
+
+
+def declared(
+    lowest: float, window: str, retrain: str = "on_change", spent: pl.Expr = SPENT
+) -> tuple[Source, tuple[Step, ...]]:
     """Five kinds of steps: with and without partitions, marks, batches; windows; a training set, a model, predictions."""
 
     class Shops(Contract):
@@ -94,7 +99,7 @@ def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[So
         entity=Entity("shop", ["shop"]),
         event_time="event_time",
         max_age="2d",
-        features=windows([window], source="clean/orders", time="at", spent=pl.col("amount").sum()),
+        features=windows([window], source="clean/orders", time="at", spent=spent),
     )
     answers = TrainingSet(
         "answers",
