@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from assay.errors import AssayError, nearest
@@ -119,7 +120,7 @@ def _of_view(view: ViewAnswer, at: int) -> dict[str, Any]:
     if view.time is None:
         return data
     return data | {
-        "event_time": [None if time is None else _instant(time) for time in view.time],
+        "event_time": _instants(view.time),
         "age_seconds": [None if time is None else (at - time) / 1e6 for time in view.time],
     }
 
@@ -128,6 +129,11 @@ def _values(values: list[Any], dtype: pl.DataType) -> list[Any]:
     if isinstance(dtype, _AS_THEY_ARE):
         return to_series("", values, dtype).to_list()
     return values
+
+
+def _instants(times: list[int | None]) -> list[str | None]:
+    texts = np.datetime_as_string(np.array([time or 0 for time in times], "M8[us]"), timezone="UTC").tolist()
+    return [None if time is None else text for time, text in zip(times, texts, strict=True)]
 
 
 def _instant(microseconds: int) -> str:

@@ -8,7 +8,7 @@ from assay.features.online.folding import AVAILABLE, KNOWN, PARTITION, TIME, fol
 from assay.features.online.manifest import Stream
 from assay.features.online.part import HASH
 from assay.features.online.plan import StreamPlan
-from assay.features.online.table_rows import in_part, partitions_for, pieces, table_rows
+from assay.features.online.table_rows import in_part, partitions_for, pieces, scanned, table_rows
 
 Progress = Callable[[str, int, int], None]
 """Called with a stream, how many rows were read, and how many there are to read."""
@@ -19,13 +19,13 @@ _RANK = ["__time", "__known", "__partition"]
 def all_rows(planned: StreamPlan, stream: Stream, part: int, at: int, progress: Progress) -> pl.DataFrame:
     """The rows of a part of a stream, from all rows of the table."""
     state, done, total = planned.state, 0, planned.reads * stream.parts
-    rows = in_part(table_rows(state, stream, state.scan()), stream, part)
+    rows = in_part(table_rows(state, stream, scanned(state)), stream, part)
     kept: pl.DataFrame | None = None
     for piece in pieces(rows):
         kept = _folded(piece if kept is None else pl.concat([kept, piece]), stream, at)
         done += piece.height
         progress(stream.id, done + part * planned.reads, total)
-    return _settled(rows.head(0).collect() if kept is None else kept, stream)
+    return _settled(rows.head(0).collect() if kept is None else kept, stream, at)
 
 
 def changed_rows(
@@ -59,7 +59,7 @@ def changed_rows(
     moved, still = stay.join(active, on=keys, how="semi"), stay.join(active, on=keys, how="anti")
     fresh = pl.concat([new, again]).with_columns(pl.lit(None, pl.UInt64).alias(HASH))
     folded = _folded(pl.concat([moved, rest, fresh.select(former.columns)]), stream, at)
-    return pl.concat([still, _settled(folded, stream)])
+    return pl.concat([still, _settled(folded, stream, at)])
 
 
 def _of_pieces(given: Iterator[pl.DataFrame], stream: Stream, at: int, schema: pl.LazyFrame) -> pl.DataFrame:
@@ -73,8 +73,8 @@ def _folded(rows: pl.DataFrame, stream: Stream, at: int) -> pl.DataFrame:
     return fold(rows, stream.key_columns, at, lookup=stream.is_lookup)
 
 
-def _settled(rows: pl.DataFrame, stream: Stream) -> pl.DataFrame:
-    return settle(rows, stream.key_columns, lookup=stream.is_lookup)
+def _settled(rows: pl.DataFrame, stream: Stream, at: int) -> pl.DataFrame:
+    return settle(rows, stream.key_columns, at, lookup=stream.is_lookup)
 
 
 def _without_successor(touched: pl.DataFrame, new: pl.DataFrame, stream: Stream, was_at: int, at: int) -> pl.DataFrame:

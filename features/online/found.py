@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from assay.features.online.part import Ints, Part
 
-Piece = tuple[Part, Ints | None, np.ndarray[Any, Any], Ints]
-"""A part, the places in the answer of what it has (None: all of them), the packed rows and their numbers."""
+Piece = tuple[Part, Ints | None, Ints]
+"""A part, the places in the answer of what it has (None: all of them), and the numbers of its rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +19,8 @@ class Found:
 
     Args:
         number: How many keys.
+        rows: The packed rows in the order of the answer, whatever where there is none; None where there are none, or parts are
+            packed differently.
         pieces: The parts with rows.
         here: Which keys have a row that does not delete them.
         time: Event times, µs since 1970; whatever where there is no row.
@@ -26,6 +28,7 @@ class Found:
     """
 
     number: int
+    rows: np.ndarray[Any, Any] | None
     pieces: tuple[Piece, ...]
     here: npt.NDArray[np.bool_]
     time: Ints
@@ -33,21 +36,21 @@ class Found:
 
     def are_all_valid(self, alive: npt.NDArray[np.bool_]) -> bool:
         """Whether each feature of each key has a value: nearly always, and then nothing has to be left out."""
-        if len(self.pieces) != 1 or self.pieces[0][1] is not None:
-            return False
-        return bool(alive.all() and self.pieces[0][2]["valid"].all())
+        return self.rows is not None and bool(alive.all() and self.rows["valid"].all())
 
     def take(self, feature: int, alive: npt.NDArray[np.bool_], *, all_valid: bool = False) -> list[Any]:
         """The values of a feature (by its place in the stream), None where the key is not `alive`."""
-        if len(self.pieces) == 1 and self.pieces[0][1] is None:
-            part, _, rows, places = self.pieces[0]
-            valid = None if all_valid else (rows["valid"][:, feature] & alive).tolist()
-            return part.take(feature, rows, places, valid)
+        if self.rows is not None:
+            part, where, places = self.pieces[0]
+            if where is None or part.places[feature].kind == "fixed":  # else what is behind the rows differs by part
+                valid = None if all_valid else (self.rows["valid"][:, feature] & alive).tolist()
+                return part.take(feature, self.rows, places, valid)
         values: list[Any] = [None] * self.number
-        for part, where, rows, places in self.pieces:
-            assert where is not None
-            valid = (rows["valid"][:, feature] & alive[where]).tolist()
-            for place, value in zip(where.tolist(), part.take(feature, rows, places, valid), strict=True):
+        for part, where, places in self.pieces:
+            rows = part.rows[np.maximum(places, 0)]
+            mine = alive if where is None else alive[where]
+            taken = part.take(feature, rows, places, (rows["valid"][:, feature] & mine).tolist())
+            for place, value in zip(range(self.number) if where is None else where.tolist(), taken, strict=True):
                 values[place] = value
         return values
 
@@ -56,23 +59,29 @@ def find(parts: Sequence[Part], keys: Sequence[bytes | None], hashes: npt.NDArra
     """The rows of keys as of a moment.
 
     Args:
-        parts: Of a stream.
+        parts: Of a stream. A key is in one of them.
         keys: As `key_bytes` gives them; None: a null.
         hashes: Of the keys; whatever for a null.
         at: µs since 1970.
     """
+    filled = [part for part in parts if len(part.hashes)]
+    if len(filled) == 1:
+        (part,) = filled
+        places, rows, later = part.find(keys, hashes, at)
+        here = (places >= 0) & (rows["gone"] == 0)
+        return Found(len(keys), rows, ((part, None, places),), here, rows["time"], later)
+    number, later = len(keys), False
+    here, time = np.zeros(number, bool), np.zeros(number, np.int64)
+    alike = len({part.rows.dtype for part in filled}) == 1
+    together = np.zeros(number, filled[0].rows.dtype) if alike else None
     pieces: list[Piece] = []
-    here, time, later = np.zeros(len(keys), bool), np.zeros(len(keys), np.int64), False
-    for part in parts:
-        if not len(part.hashes):
-            continue
+    for part in filled:
         places, rows, too_late = part.find(keys, hashes, at)
-        later, is_found = later or too_late, places >= 0
-        if len(parts) == 1:
-            return Found(len(keys), ((part, None, rows, places),), is_found & (rows["gone"] == 0), rows["time"], later)
-        where = np.flatnonzero(is_found)
+        later, where = later or too_late, np.flatnonzero(places >= 0)
         if len(where):
             rows = rows[where]
-            pieces.append((part, where, rows, places[where]))
             here[where], time[where] = rows["gone"] == 0, rows["time"]
-    return Found(len(keys), tuple(pieces), here, time, later)
+            pieces.append((part, where, places[where]))
+            if together is not None:
+                together[where] = rows
+    return Found(number, together if pieces else None, tuple(pieces), here, time, later)

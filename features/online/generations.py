@@ -12,10 +12,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ class Generation:
     parts: dict[str, tuple[Part, ...]]
     schemas: dict[str, dict[str, pl.DataType]]
 
-    def find(self, stream: str, keys: list[bytes | None], hashes: npt.NDArray[np.uint64], at: int) -> Found:
+    def find(self, stream: str, keys: Sequence[bytes | None], hashes: npt.NDArray[np.uint64], at: int) -> Found:
         """The rows of keys as of a moment (µs since 1970)."""
         return find(self.parts[stream], keys, hashes, at)
 
@@ -75,7 +76,7 @@ class Generations:
     def mark(self, name: str) -> tuple[int, int] | None:
         """Changes when another generation is published; None: there is none."""
         try:
-            status = (self.root / name / CURRENT).stat()
+            status = _pointer(self.root, name).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         return status.st_mtime_ns, status.st_ino
@@ -191,6 +192,12 @@ class Building:
         for path in sorted(self.home.glob("g[0-9]*"), key=lambda path: int(path.name[1:]))[:-_KEPT]:
             shutil.rmtree(path, ignore_errors=True)
         return made
+
+
+@lru_cache(1024)
+def _pointer(root: Path, name: str) -> Path:
+    """Asked for at each read, and dear to put together."""
+    return root / name / CURRENT
 
 
 def _read(folder: Path) -> Manifest:

@@ -25,20 +25,25 @@ def key_bytes(keys: Sequence[pl.Series], rows: int) -> list[bytes | None]:
     return [_joined(values) for values in zip(*parts, strict=True)]
 
 
-def key_hashes(keys: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """64 bits of BLAKE2b of each key. Nothing depends on them but where a row is looked for: keys are compared, too."""
-    return np.frombuffer(b"".join([blake2b(key, digest_size=_DIGEST).digest() for key in keys]), "<u8")
+def key_hashes(keys: Sequence[bytes | None]) -> npt.NDArray[np.uint64]:
+    """64 bits of BLAKE2b of each key (None: of nothing). They only say where a row is looked for: keys are compared, too."""
+    there = [key for key in keys if key is not None]
+    if len(there) < len(keys):
+        there = [key or b"" for key in keys]
+    return np.frombuffer(b"".join([blake2b(key, digest_size=_DIGEST).digest() for key in there]), "<u8")
 
 
 def _texts(column: pl.Series) -> list[bytes | None]:
     if isinstance(column.dtype, pl.Binary):
         return column.to_list()
     if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
-        values = column.cast(pl.String).to_list()
-        return [None if value is None else value.encode() for value in values]
+        texts = column if isinstance(column.dtype, pl.String) else column.cast(pl.String)
+        if column.null_count():
+            return [None if value is None else value.encode() for value in texts.to_list()]
+        return [value.encode() for value in texts.to_list()]
     if isinstance(column.dtype, pl.Decimal):
         column = column.cast(pl.String)
-    return [None if value is None else b"%b" % str(value).encode() for value in column.to_physical().to_list()]
+    return [None if value is None else str(value).encode() for value in column.to_physical().to_list()]
 
 
 def _joined(values: Sequence[bytes | None]) -> bytes | None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from assay.features.online.backend import Backend, NewGeneration
 from assay.features.online.build import Progress, all_rows, changed_rows
 from assay.features.online.folding import AVAILABLE
-from assay.features.online.generations import Building, Generations
 from assay.features.online.manifest import Manifest, Stream
 from assay.features.online.plan import Plan, StreamPlan, cut, plan
 from assay.features.serving.feature_set import FeatureSet
@@ -48,7 +48,7 @@ def no_progress(stream: str, done: int, total: int) -> None:
 
 def materialize_online(
     lake: Lake,
-    generations: Generations,
+    generations: Backend,
     features: FeatureSet,
     *,
     at: datetime | None = None,
@@ -101,7 +101,7 @@ def materialize_online(
 
 
 def _build(
-    generations: Generations, building: Building, planned: Plan, one: StreamPlan, at: int, progress: Progress
+    generations: Backend, building: NewGeneration, planned: Plan, one: StreamPlan, at: int, progress: Progress
 ) -> Stream:
     """Write a stream's rows."""
     stream, former = cut(one), planned.former

@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.online.generations import Generations
+from assay.features.online.backend import Backend
 from assay.features.online.manifest import Manifest
 from assay.features.online.on_demand import OnDemandFeatures
 from assay.features.online.reading import Answer, GenerationReader, OlderThanGeneration
@@ -29,11 +29,11 @@ class OnlineSet:
     """
 
     lake: Lake
-    generations: Generations
+    generations: Backend
     name: str
     features: FeatureSet | None = None
     _on_demand: tuple[GenerationReader, OnDemandFeatures | None] | None = field(default=None, repr=False)
-    _opened: tuple[tuple[int, int] | None, GenerationReader] | None = field(default=None, repr=False)
+    _opened: tuple[object | None, GenerationReader] | None = field(default=None, repr=False)
 
     @property
     def manifest(self) -> Manifest:

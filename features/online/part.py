@@ -54,7 +54,8 @@ def write_part(folder: Path, rows: pl.DataFrame, keys: Sequence[str], features: 
         ("keyn", "<u4"),
     ]
     own.append(("valid", "?", (max(1, len(features)),)))
-    packed = np.zeros(rows.height, [*own, *(field for place in places for field in place.fields())])
+    fields = [*own, *(field for place in places for field in place.fields())]
+    packed = np.zeros(rows.height, np.dtype(fields, align=True))
     packed["available"], packed["time"] = rows[AVAILABLE].to_numpy(), rows[TIME].to_numpy()
     packed["gone"] = rows[GONE].cast(pl.UInt8).to_numpy()
     packed["back"] = _before(hashes)
@@ -129,7 +130,8 @@ class Part:
         place = np.searchsorted(self.hashes, hashes, "right") - 1
         rows, is_hash = self.rows[place], self.hashes[place] == hashes
         begins, ends, tail = rows["key"].tolist(), (rows["key"] + rows["keyn"]).tolist(), self.tail
-        same = [tail[begin:end] == key for key, begin, end in zip(keys, begins, ends, strict=True)]
+        candidates = zip(is_hash.tolist(), keys, begins, ends, strict=True)
+        same = [hashed and tail[begin:end] == key for hashed, key, begin, end in candidates]
         found = is_hash & same & (rows["back"] == 0) & (rows["available"] <= at)
         if found.all():
             return place, rows, False

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from assay.errors import AssayError
-from assay.features.online.found import Found
-from assay.features.online.generations import Generation
+from assay.features.online.backend import FoundRows, OpenGeneration
 from assay.features.online.key_bytes import key_bytes, key_hashes
 from assay.features.online.manifest import Joined, Stream
 from assay.features.online.packing import to_series
@@ -56,6 +55,10 @@ class ViewAnswer:
         """The values as columns."""
         return [to_series(name, values, self.types[name]) for name, values in self.values.items()]
 
+    def times(self) -> pl.Series:
+        """The event times as a column of µs since 1970."""
+        return pl.Series("", self.time or [], pl.Int64)
+
     def states(self) -> pl.Series:
         """The states as a column."""
         name, number = f"{self.joined.name}.state", len(self.state)
@@ -85,7 +88,7 @@ class Answer:
             name = view.joined.name
             columns += view.series()
             if view.time is not None:
-                columns.append(pl.Series(f"{name}.event_time", view.time, pl.Int64).cast(INSTANT))
+                columns.append(view.times().cast(INSTANT).alias(f"{name}.event_time"))
             columns.append(view.states())
         for view in self.views:
             name = view.joined.name
@@ -95,8 +98,7 @@ class Answer:
             ]
         for view in ordered:
             if view.time is not None:
-                ages = [None if time is None else self.at - time for time in view.time]
-                columns.append(pl.Series(f"{view.joined.name}.age", ages, pl.Int64).cast(pl.Duration("us")))
+                columns.append((self.at - view.times()).cast(pl.Duration("us")).alias(f"{view.joined.name}.age"))
         return pl.DataFrame(columns)
 
 
@@ -111,7 +113,7 @@ def _same(name: str, value: str | int, number: int) -> pl.Series:
 class GenerationReader:
     """A generation that is asked many times. What follows from it and from the types of keys is worked out once."""
 
-    generation: Generation
+    generation: OpenGeneration
     _streams: dict[str, Stream] = field(init=False)
     _wanted: dict[str, pl.DataType] = field(init=False)
     _types: dict[tuple[str, tuple[Any, ...]], tuple[pl.DataType, ...]] = field(init=False, default_factory=dict)
@@ -193,7 +195,7 @@ class GenerationReader:
                 for column, dtype in zip(columns, types, strict=True)
             ]
             found = key_bytes(series, len(next(iter(asked.values()), [])))
-            encoded[identity] = found, key_hashes([key if key is not None else b"" for key in found])
+            encoded[identity] = found, key_hashes(found)
         keys, hashes = encoded[identity]
         rows = self.generation.find(stream.id, keys, hashes, at)
         self._refuse_older(joined, stream, rows, at)
@@ -206,7 +208,8 @@ class GenerationReader:
             else:
                 values[column] = rows.take(stream.features.index(feature), alive, all_valid=all_valid)
                 types_of[column] = self.generation.schemas[stream.id][feature]
-        state, times = _STATES[here.astype(np.int8) + alive].tolist(), None
+        times = None
+        state = ["present"] * len(alive) if alive.all() else _STATES[here.astype(np.int8) + alive].tolist()
         if not stream.is_lookup:
             times = rows.time.tolist()
             if not here.all():
@@ -247,7 +250,7 @@ class GenerationReader:
             self._types[identity] = key_types(joined.name, serving, table, schema, joined.keys)
         return self._types[identity]
 
-    def _refuse_older(self, joined: Joined, stream: Stream, rows: Found, at: int) -> None:
+    def _refuse_older(self, joined: Joined, stream: Stream, rows: FoundRows, at: int) -> None:
         begins = (self.generation.manifest.at - _EPOCH) // _MICROSECOND
         if at >= begins or stream.is_lookup:
             return

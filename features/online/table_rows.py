@@ -57,6 +57,16 @@ def table_rows(state: TableState, stream: Stream, frame: pl.LazyFrame) -> pl.Laz
     return frame.filter(there).select(*columns, *(pl.col(name) for name in stream.features))
 
 
+def scanned(state: TableState) -> pl.LazyFrame:
+    """All rows of the table, partition after partition: then what is kept of them need not be sorted by it."""
+    plain = state.checkpointed is None and state.protocol.get("minReaderVersion", 1) == 1
+    if not plain or not state.partitioned:
+        return state.scan()
+    state.refuse_hidden_rows()
+    files = state.index.files(state.version, scanned=True)
+    return state.scan_files(sorted(files, key=lambda file: file.partition or ""))  # within one in the order of a scan
+
+
 def pieces(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """The rows in pieces, in their order, of which few are held at a time."""
     yield from rows.collect_batches(chunk_size=PIECE, maintain_order=True, engine="streaming")

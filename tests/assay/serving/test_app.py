@@ -60,7 +60,7 @@ def test_values_states_versions_and_ages_of_several_sets(client: TestClient, sto
         "table": "features/shop",
         "version": store.table("features/shop").at().version,
         "state": ["expired", "present", "missing"],
-        "event_time": ["2025-12-23T12:00:00+00:00", "2026-01-01T12:00:00+00:00", None],
+        "event_time": ["2025-12-23T12:00:00.000000Z", "2026-01-01T12:00:00.000000Z", None],
         "age_seconds": [9 * 86400.0, 0.0, None],
     }
     assert found["sets"]["towns@1"]["features"] == {"people": [20, 10, None]}

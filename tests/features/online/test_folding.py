@@ -38,7 +38,7 @@ def test_any_pieces_give_the_newest_row(rows: list[Any], at: int, size: int, kno
     kept = frame.clear()
     for piece in frame.iter_slices(size):
         kept = fold(pl.concat([kept, piece]), ["_key0"], at, lookup=False)
-    kept = settle(kept, ["_key0"], lookup=False)
+    kept = settle(kept, ["_key0"], at, lookup=False)
     for key in (1, 2):
         for moment in range(at, 12):
             mine = kept.filter((pl.col("_key0") == key) & (pl.col("_available") <= moment))

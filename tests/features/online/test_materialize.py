@@ -1,5 +1,6 @@
 """A generation answers as the as-of join does at every moment, whether it was built at once or step by step."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from assay.features.online.generations import Generations
+from assay.features.definitions.mixed import MixedDefinitions
+from assay.features.online.backend import Backend
 from assay.features.online.materialize import materialize_online
 from assay.features.online.online_set import OnlineSet
 from assay.features.serving.as_of_join import as_of_join
@@ -17,11 +19,14 @@ from assay.features.serving.online import served
 from assay.features.tables.lake import Lake, open_lake
 from tests.conftest import SOAK
 from tests.features.online.worlds import EVERYTHING, KEYS, STEPS, at, begin, write
+from tests.features.serving import test_by_definition as defined
 
+NewBackend = Callable[[Path], Backend]
+World = tuple[Lake, Backend]
 MOMENTS = st.lists(st.integers(0, 30).map(lambda half: half / 4), min_size=2, max_size=3)
 
 
-def rows_of(generations: Generations, name: str) -> dict[str, pl.DataFrame]:
+def rows_of(generations: Backend, name: str) -> dict[str, pl.DataFrame]:
     manifest = generations.manifest(name)
     assert manifest is not None
     found = {}
@@ -35,10 +40,14 @@ def rows_of(generations: Generations, name: str) -> dict[str, pl.DataFrame]:
 @settings(max_examples=300 if SOAK else 4, phases=[Phase.explicit, Phase.generate])
 @given(STEPS, st.integers(0, 6), MOMENTS)
 def test_online_is_the_as_of_join_and_step_by_step_is_at_once(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[Any], built: int, moments: list[float]
+    tmp_path_factory: pytest.TempPathFactory,
+    new_backend: NewBackend,
+    steps: list[Any],
+    built: int,
+    moments: list[float],
 ) -> None:
     folder = tmp_path_factory.mktemp("online")
-    lake, generations, fresh = open_lake(folder / "lake"), Generations(folder / "a"), Generations(folder / "b")
+    lake, generations, fresh = open_lake(folder / "lake"), new_backend(folder / "a"), new_backend(folder / "b")
     begin(lake)
     materialize_online(lake, generations, EVERYTHING, at=at(built))
     for number, step in enumerate(steps):
@@ -60,16 +69,16 @@ def test_online_is_the_as_of_join_and_step_by_step_is_at_once(
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> tuple[Lake, Generations]:
+def world(tmp_path: Path, new_backend: NewBackend) -> World:
     lake = open_lake(tmp_path / "lake")
     begin(lake)
-    return lake, Generations(tmp_path / "online")
+    return lake, new_backend(tmp_path / "online")
 
 
 ACTIVITY = FeatureSet("activity", ["activity:*"])
 
 
-def test_what_has_changed_alone_is_read_and_nothing_twice(world: tuple[Lake, Generations]) -> None:
+def test_what_has_changed_alone_is_read_and_nothing_twice(world: World) -> None:
     lake, generations = world
     write(lake, ("activity", 1, [("a", 2, 2.0, 0, 20, 1), ("b", 1, 2.0, 0, 21, 1)]))
     first = materialize_online(lake, generations, ACTIVITY, at=at(3))
@@ -95,7 +104,7 @@ def test_what_has_changed_alone_is_read_and_nothing_twice(world: tuple[Lake, Gen
     assert (second.manifest.number, second.manifest.rows) == (2, 3)
 
 
-def test_an_older_event_never_takes_the_place_of_a_newer_one(world: tuple[Lake, Generations]) -> None:
+def test_an_older_event_never_takes_the_place_of_a_newer_one(world: World) -> None:
     lake, generations = world
     write(lake, ("activity", 1, [("a", 2, 3.0, 0, 30, 1)]))
     materialize_online(lake, generations, ACTIVITY, at=at(4))
@@ -108,7 +117,7 @@ def test_an_older_event_never_takes_the_place_of_a_newer_one(world: tuple[Lake, 
     assert online.get({"shop": "a", "customer": 2}, at(4))["n"].to_list() == [20]
 
 
-def test_a_row_that_holds_from_later_is_served_from_then_on(world: tuple[Lake, Generations]) -> None:
+def test_a_row_that_holds_from_later_is_served_from_then_on(world: World) -> None:
     lake, generations = world
     write(lake, ("activity", 1, [("a", 1, 5.0, 0, 50, 1), ("a", 1, 6.0, 0, None, 0)]))
     materialize_online(lake, generations, ACTIVITY, at=at(2))
@@ -117,7 +126,7 @@ def test_a_row_that_holds_from_later_is_served_from_then_on(world: tuple[Lake, G
     assert [(row["n"], row["activity.state"]) for row in found] == [(10, "present"), (50, "present"), (None, "missing")]
 
 
-def test_parts_are_searched_together(world: tuple[Lake, Generations], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_searched_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, generations = world
     monkeypatch.setattr("assay.features.online.plan.PART_ROWS", 10)
     write(lake, ("activity", 1, [("a", customer, 1.5, 0, customer, 1) for customer in range(60)]))
@@ -133,7 +142,7 @@ def test_parts_are_searched_together(world: tuple[Lake, Generations], monkeypatc
     assert online.get(keys, at(2)).equals(served(lake, ACTIVITY, keys, at(2))[0])
 
 
-def test_another_definition_under_the_same_name_is_read_anew(world: tuple[Lake, Generations]) -> None:
+def test_another_definition_under_the_same_name_is_read_anew(world: World) -> None:
     lake, generations = world
     materialize_online(lake, generations, ACTIVITY, at=at(2))
     other = FeatureSet("activity", ["activity:n"])
@@ -142,3 +151,22 @@ def test_another_definition_under_the_same_name_is_read_anew(world: tuple[Lake, 
     assert OnlineSet(lake, generations, "activity@1", other).get({"shop": "a", "customer": 1}, at(2))[
         "n"
     ].to_list() == [10]
+
+
+@pytest.mark.filterwarnings("ignore::assay.features.serving.by_definition.OtherDefinition")
+def test_a_generation_has_rows_of_one_definition(tmp_path: Path, new_backend: NewBackend) -> None:
+    lake, generations = open_lake(tmp_path / "lake"), new_backend(tmp_path / "online")
+    order = FeatureSet("order", ["order:*"])
+
+    def spent() -> list[Any]:
+        materialize_online(lake, generations, order, at=at(90))
+        return OnlineSet(lake, generations, "order@1", order).get({"customer": ["a", "b"]}, at(90))["spent"].to_list()
+
+    defined.compute(lake, defined.ONE, 0, 1)
+    assert spent() == [2, 20]
+    defined.compute(lake, defined.TWO, 1)
+    assert spent() == [2, 20], "until all partitions have the new one, the former one is served"
+    with pytest.raises(MixedDefinitions):
+        materialize_online(lake, generations, FeatureSet("two", ["order@2:*"]))
+    defined.compute(lake, defined.TWO, 0)
+    assert spent() == [200, 2000]
