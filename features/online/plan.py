@@ -92,6 +92,7 @@ def plan(reader: Reader, features: FeatureSet, at: int, former: Manifest | None,
 
     Raises:
         AssayError: For unknown views or features.
+        MixedDefinitions: A view is asked for by a definition that has not computed all partitions.
     """
     wanted = request(features, JoinOptions())
     joins = open_joins(reader, wanted, {})
@@ -99,6 +100,7 @@ def plan(reader: Reader, features: FeatureSet, at: int, former: Manifest | None,
     streams: dict[str, Stream] = {}
     joined = []
     for name, join in joins.items():
+        join.by.refuse_others(None)
         base = _stream(join, None)
         known = streams.get(base.id, base)
         columns = dict.fromkeys((*known.features, *(() if _apart(join) else join.taken)))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from assay.features.definitions.mixed import MixedDefinitions
 from assay.features.online.backend import Backend
 from assay.features.online.materialize import materialize_online
 from assay.features.online.online_set import OnlineSet
@@ -18,6 +19,7 @@ from assay.features.serving.online import served
 from assay.features.tables.lake import Lake, open_lake
 from tests.conftest import SOAK
 from tests.features.online.worlds import EVERYTHING, KEYS, STEPS, at, begin, write
+from tests.features.serving import test_by_definition as defined
 
 NewBackend = Callable[[Path], Backend]
 World = tuple[Lake, Backend]
@@ -149,3 +151,22 @@ def test_another_definition_under_the_same_name_is_read_anew(world: World) -> No
     assert OnlineSet(lake, generations, "activity@1", other).get({"shop": "a", "customer": 1}, at(2))[
         "n"
     ].to_list() == [10]
+
+
+@pytest.mark.filterwarnings("ignore::assay.features.serving.by_definition.OtherDefinition")
+def test_a_generation_has_rows_of_one_definition(tmp_path: Path, new_backend: NewBackend) -> None:
+    lake, generations = open_lake(tmp_path / "lake"), new_backend(tmp_path / "online")
+    order = FeatureSet("order", ["order:*"])
+
+    def spent() -> list[Any]:
+        materialize_online(lake, generations, order, at=at(90))
+        return OnlineSet(lake, generations, "order@1", order).get({"customer": ["a", "b"]}, at(90))["spent"].to_list()
+
+    defined.compute(lake, defined.ONE, 0, 1)
+    assert spent() == [2, 20]
+    defined.compute(lake, defined.TWO, 1)
+    assert spent() == [2, 20], "until all partitions have the new one, the former one is served"
+    with pytest.raises(MixedDefinitions):
+        materialize_online(lake, generations, FeatureSet("two", ["order@2:*"]))
+    defined.compute(lake, defined.TWO, 0)
+    assert spent() == [200, 2000]
