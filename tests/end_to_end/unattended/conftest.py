@@ -18,8 +18,8 @@ from tests.end_to_end.unattended import upstreams
 from tests.end_to_end.unattended.outages import small_disk
 from tests.end_to_end.unattended.soak import Soak, Zygote, prepare
 
-DAYS = int(os.environ.get("SOAK_DAYS", 400 if SOAK else 8))
-SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6) if SOAK else 77))
+DAYS = int(os.environ.get("SOAK_DAYS", 400 if SOAK else 6))
+SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6) if SOAK else 76))
 SECONDS = float(os.environ.get("SOAK_SECONDS", "inf"))
 
 

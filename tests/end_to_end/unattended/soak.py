@@ -112,9 +112,10 @@ class Soak:
         return sizes
 
     def _schedule(self, count: int) -> dict[int, str]:
-        """In which batch what happens: each outage twice or more often, and `assay up` as often as it is worth its time."""
+        """In which batch what happens: of few days each outage once, of many again and again, and `assay up` as often as it is
+        worth its time."""
         if count <= 20:
-            return dict(enumerate(["up", "disk", "database", "disk", "database", "together"], start=2))
+            return dict(enumerate(["up", "disk", "database", "together"], start=2))
         kinds = cycle(["disk", "database", "up worker", "together", "disk", "database", "up daemon", "together", "up"])
         return dict(zip(range(2, count, 6), kinds, strict=False))
 
