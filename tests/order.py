@@ -6,7 +6,6 @@ SHARED_RUN = "tests/end_to_end/full_run"
 WAITING = (
     "tests/end_to_end/unattended",
     "tests/end_to_end/test_your_own_project.py",
-    "tests/assay/cli/test_up_reload.py",
     "tests/end_to_end/test_dagster_ui.py",
     "tests/assay/cli/test_up.py",
     "tests/end_to_end/test_kill.py",
@@ -20,12 +19,11 @@ WAITING = (
 LONGEST = (
     SHARED_RUN,
     "tests/end_to_end/unattended",
-    "tests/assay/cli/test_up_reload.py",
+    "tests/assay/cli/test_up.py",
     "tests/end_to_end/test_your_own_project.py",
     "tests/assets/steps/test_compared_rows.py",
     "tests/end_to_end/test_dagster_ui.py",
     "tests/end_to_end/rhythms",
-    "tests/assay/cli/test_up.py",
     "tests/end_to_end/test_kill.py",
     "tests/docs/test_upstreams.py",
     "tests/assets/steps/test_duplicate_keys.py",
