@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class Box(SourceReader):
         return pl.read_csv(content, infer_schema=False)
 
 
+@cache
 def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[Source, tuple[Step, ...]]:
     """Five kinds of steps: with and without partitions, marks, batches; windows; a training set, a model, predictions."""
 
