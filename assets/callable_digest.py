@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 from assay.stable_text import stable_text
 
-
 # Of the functions and classes that there are. One is read once: for a class Python parses the whole file.
 _sources: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 

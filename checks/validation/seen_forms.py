@@ -110,7 +110,9 @@ def _matching(
     """Without the formats of days and times whose pattern fits too few texts: of most that is seen for all in one pass, where
     to read them takes several for each."""
     made = {str(number): form.times(dtype) for number, (form, _) in enumerate(candidates)}
-    patterns = {number: pl.col("v").str.contains(time.pattern).sum() for number, time in made.items() if time is not None}
+    patterns = {
+        number: pl.col("v").str.contains(time.pattern).sum() for number, time in made.items() if time is not None
+    }
     if not patterns:
         return candidates
     counts = texts.alias("v").to_frame().select(**patterns).row(0, named=True)

@@ -144,6 +144,7 @@ def published_of(rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"id": str, "customer": str, "qty": int, "name": str, "code": str})
 
 
+@settings(max_examples=300 if SOAK else 8)
 @given(ROWS, PUBLISHED)
 def test_validation_equals_the_oracle(rows: list[Row], published: list[Row]) -> None:
     frame, kept = batch_of(rows), published_of(published)
