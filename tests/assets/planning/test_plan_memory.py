@@ -22,7 +22,6 @@ from assay.assets.steps.plan_store import PlanStore
 from assay.assets.steps.step import Resources, Step
 from tests.assets.planning.world import DAYS, HAPPENINGS, SOAK, Plan, World
 
-
 # Without the soak one life of a lake. Others of the kinds are looked at below, each for itself.
 LIFE = (
     World.deliver_a_copy,
