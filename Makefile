@@ -33,7 +33,8 @@ test: $(VENV)/.dev browser lint  ## everything: lint, types, unit, PostgreSQL, c
 test-fast: $(VENV)/.dev lint  ## lint, types and the tests that need no browser, no PostgreSQL and no whole run
 	@$(MAKE) --no-print-directory -j 2 types tests CHOSEN='-m "not slow"'
 
-soak: $(VENV)/.dev browser  ## the same tests at full size
+soak: $(VENV)/.dev browser types  ## the same tests at full size, and a second type checker
+	$(BIN)/pyright
 	SOAK=1 $(PYTEST) --timeout 7200
 
 check: lint types  ## lint and types
@@ -43,7 +44,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
-	$(BIN)/pyright
+	$(BIN)/pyrefly check
 
 tests: $(VENV)/.dev
 	$(PYTEST) $(CHOSEN)

@@ -32,15 +32,18 @@ if TYPE_CHECKING:
     from assay.checks.contract.field import Block, Field, QuarantineLimits, RowCount, Severity, Timestamp, rule
     from assay.checks.validation.validate import validate
     from assay.features.serving.feature_set import FeatureSet
+    from assay.features.serving.on_demand.view import OnDemandView
     from assay.features.serving.online import Online
     from assay.features.serving.references import Role
     from assay.features.tables.partitioning import Partitioning
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
+    from assay.features.views.label_view import LabelView
     from assay.features.views.row_wise import Feature
     from assay.features.views.sql import Sql
     from assay.features.views.windowed import Windowed, windows
     from assay.lineage.questions import impact, trace, verify
+    from assay.serving.client import FeatureClient
     from assay.store import Store
     from assay.store_methods.tables import TableInfo
     from assay.version import __version__
@@ -55,12 +58,15 @@ __all__ = [
     "Entity",
     "Excel",
     "Feature",
+    "FeatureClient",
     "FeatureSet",
     "FeatureView",
     "Field",
     "Files",
+    "LabelView",
     "Limits",
     "Model",
+    "OnDemandView",
     "Online",
     "Partitioning",
     "Pushed",
@@ -97,14 +103,17 @@ _HOMES = {
     "Embedding": "assay.assets.steps.embeddings",
     "Entity": "assay.features.views.entity",
     "Feature": "assay.features.views.row_wise",
+    "FeatureClient": "assay.serving.client",
     "FeatureSet": "assay.features.serving.feature_set",
     "FeatureView": "assay.features.views.feature_view",
     "Field": "assay.checks.contract.field",
     "Csv": "assay.assets.sources.csv_dialect",
     "Excel": "assay.assets.sources.excel.declared",
+    "LabelView": "assay.features.views.label_view",
     "Limits": "assay.assets.sources.limits",
     "Files": "assay.assets.sources.files",
     "Model": "assay.assets.steps.models",
+    "OnDemandView": "assay.features.serving.on_demand.view",
     "Online": "assay.features.serving.online",
     "Partitioning": "assay.features.tables.partitioning",
     "Pushed": "assay.assets.pushed.pushed",

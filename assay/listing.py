@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from assay.errors import AssayError, known_names, nearest
+from assay.features.catalogue.catalogue import Declared
 from assay.features.catalogue.readable import SERVED, readable, served_features
 from assay.features.serving.feature_refs import find_serving
 from assay.features.serving.training import TrainingSetVersion, load_training_set
@@ -18,9 +19,9 @@ from assay.features.tables.guard import Denied
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake
 from assay.features.tables.serving import Serving
-from assay.features.views.feature_view import FeatureView
 
 VIEWS = SERVED
+_HOW = {"lookup": "looked up", "on_demand": "computed when it is read", "label": "a label"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class ViewInfo:
         }
 
     def __str__(self) -> str:
-        how = "looked up" if self.serving.kind == "lookup" else "as of a time"
+        how = _HOW.get(self.serving.kind, "as of a time")
         by = f", by {', '.join(self.serving.keys)}" if self.serving.keys else ""
         return f"{self.name} ({how}{by}): {', '.join(self.features)}"
 
@@ -130,11 +131,11 @@ def list_models(lake: Lake) -> list[ModelInfo]:
     return models
 
 
-def declared_views() -> dict[str, FeatureView]:
+def declared_views() -> dict[str, Declared]:
     """The views that the active project declares, by name; none where there is no project."""
     from assay.assets.declarations import declarations
     from assay.assets.project import find_project
 
     project = find_project()
     items = declarations(project).items if project is not None else ()
-    return {item.name: item for item in items if isinstance(item, FeatureView)}
+    return {item.name: item for item in items if isinstance(item, Declared)}

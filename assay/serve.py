@@ -61,11 +61,12 @@ def _naming_changes(verify: "Verifier") -> "Verifier":
 
     if (files := _declared_files()) is None:
         return verify
-    loaded = files.contents()
+    contents = files.contents
+    loaded = contents()
 
     def checked(trace: "Trace") -> Verification:
         found = verify(trace)
-        changed = [Path(path).name for path in changed_files(loaded, files.contents())]
+        changed = [Path(path).name for path in changed_files(loaded, contents())]
         if not changed:
             return found
         detail = (

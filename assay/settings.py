@@ -137,6 +137,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="the token with which an upstream sends records of a source: ASSAY_PUSH_TOKENS__ORDERS",
     )
+    serve_token: SecretStr = Field(
+        default=SecretStr(""), description="the token that `assay serve` asks for (default: none, on this machine only)"
+    )
     embedding_model: str = Field(
         default="", description="a sentence-transformers model path (default: the bundled MiniLM)"
     )
@@ -267,5 +270,13 @@ def pickled(settings: Settings) -> dict[str, Any]:
     return values
 
 
-SECRETS = ("lineage_db", "openlineage_url", "openlineage_transport", "connections", "push_tokens", "storage_options")
+SECRETS = (
+    "lineage_db",
+    "openlineage_url",
+    "openlineage_transport",
+    "connections",
+    "push_tokens",
+    "serve_token",
+    "storage_options",
+)
 """Settings that may hold a secret."""

@@ -29,7 +29,9 @@ def open_store(
     for name in settings:
         if name not in names:
             raise AssayError(f"There is no setting {name!r}.{nearest(name, names) or known_names(names)}")
-    given = {key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value}
+    given: dict[str, Any] = {
+        key: value for key, value in {"lake": lake and str(lake), "home": home, **settings}.items() if value
+    }
     try:
         return Store(Settings(**given), guard)
     except SettingsError as problem:  # without its cause, which holds the text

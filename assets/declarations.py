@@ -1,4 +1,5 @@
-"""What a project declares: every Source, FeatureView, Embedding, TrainingSet, Model and Step found in the modules of its domains.
+"""What a project declares: every Source, view, Embedding, FeatureSet, TrainingSet, Model and Step that is found in the
+modules of its domains.
 
 To add a source, add a file; nothing else changes.
 """
@@ -18,17 +19,19 @@ from assay.assets.project import Project, active_project, place_of
 from assay.assets.sources.source import Source
 from assay.assets.steps.clean import clean_step
 from assay.assets.steps.embeddings import Embedding, embedding_step
-from assay.assets.steps.features import view_step
+from assay.assets.steps.features import on_demand_step, view_step
 from assay.assets.steps.models import Model, model_step, prediction_step
 from assay.assets.steps.raw import raw_step
 from assay.assets.steps.step import Step
-from assay.assets.steps.training import TrainingSet, Upstream, training_step
+from assay.assets.steps.training import FeatureSource, TrainingSet, Upstream, tables_of, training_step
 from assay.errors import AssayError, known_names, nearest
+from assay.features.serving.feature_set import FeatureSet
+from assay.features.serving.on_demand.view import OnDemandView
 from assay.features.tables.partitioning import Partitioning, shared
 from assay.features.views.feature_view import FeatureView
 from assay.lineage.events.redaction import redact_text
 
-KINDS = (Source, FeatureView, Embedding, TrainingSet, Model, Step)
+KINDS = (Source, FeatureView, OnDemandView, Embedding, FeatureSet, TrainingSet, Model, Step)
 # Modules of a domain that declare nothing: importing them would run tests.
 _SKIPPED = re.compile(r"(^|\.)(tests|conftest|test_\w*|__main__)(\.|$)")
 
@@ -163,6 +166,21 @@ def source(name: str, project: Project | None = None) -> Source:
     return declared[name]
 
 
+def feature_sets(project: Project | None = None) -> dict[str, FeatureSet]:
+    """Declared feature sets by name and version (`router@1`), those of training sets too.
+
+    Raises:
+        AssayError: Two have the same name and version, and other features.
+    """
+    found: dict[str, FeatureSet] = {}
+    for item in declarations(project or active_project()).items:
+        sets = item.request.sets if isinstance(item, TrainingSet) else [item] if isinstance(item, FeatureSet) else []
+        for one in sets:
+            if found.setdefault(one.id, one).digest() != one.digest():
+                raise AssayError(f"Two feature sets are {one.id} and have other features: give one another version.")
+    return found
+
+
 def steps_of(declared: Sequence[Any]) -> list[Step]:
     """The steps that declarations make. Raises AssayError for one that cannot have any."""
     return [step for item in declared for step in _steps_of_one(item, declared)]
@@ -176,6 +194,12 @@ def _steps_of_one(item: Any, declared: Sequence[Any]) -> list[Step]:
     if isinstance(item, FeatureView):
         contracts = [sources[table].contract for table in item.sources() if table in sources]
         return [view_step(item, _partitioning(f"View {item.name!r}", item.sources(), declared), contracts)]
+    if isinstance(item, OnDemandView):
+        return [
+            on_demand_step(
+                item, tables_of([str(one) for one in item.transformation.uses.values()], _features(declared))
+            )
+        ]
     if isinstance(item, Embedding):
         return [embedding_step(item, _partitioning(f"Embedding {item.name!r}", (item.source,), declared))]
     if isinstance(item, TrainingSet):
@@ -186,12 +210,16 @@ def _steps_of_one(item: Any, declared: Sequence[Any]) -> list[Step]:
     return [item] if isinstance(item, Step) else []
 
 
+def _features(declared: Sequence[Any]) -> dict[str, FeatureSource]:
+    return {item.name: item for item in declared if isinstance(item, FeatureSource)}
+
+
 def _upstream(declared: Sequence[Any]) -> Upstream:
     """What training sets and models can refer to. A declaration that is broken is named where its own steps are made."""
-    features = {item.name: item for item in declared if isinstance(item, FeatureView | Embedding)}
+    features = _features(declared)
     cuts: dict[str, Partitioning] = {}
     for item in declared:
-        if isinstance(item, Source | FeatureView | Embedding | Step):
+        if isinstance(item, Source | FeatureSource | Step):
             with suppress(AssayError):
                 cuts |= {table: step.partitioning for step in _steps_of_one(item, declared) for table in step.outputs}
     return Upstream(features, cuts)
@@ -215,10 +243,19 @@ def ordered(steps: list[Step]) -> tuple[Step, ...]:
     return tuple(by_name[name] for name in TopologicalSorter(graph).static_order() if name in by_name)
 
 
-def _partitioning(who: str, tables: Sequence[str], declared: Sequence[Any]) -> Partitioning:
-    """The partitions of what is computed from these tables, partition by partition."""
+def _partitioning(
+    who: str, tables: Sequence[str], declared: Sequence[Any], below: tuple[str, ...] = ()
+) -> Partitioning:
+    """The partitions of what is computed from these tables, partition by partition. `below`: the views that are made from it."""
     partitions: dict[str, Partitioning] = {}
     for item in declared:
+        if isinstance(item, FeatureView) and item.table in tables:
+            if item.table in below:
+                raise AssayError(
+                    f"{who} is computed of itself: {' ← '.join((*below, item.table))}. Leave one of them out."
+                )
+            of = _partitioning(f"View {item.name!r}", item.sources(), declared, (*below, item.table))
+            partitions[item.table] = of
         if isinstance(item, Source):
             partitions |= dict.fromkeys((item.raw, item.clean, item.quarantine), item.partitioning)
         elif isinstance(item, Step):

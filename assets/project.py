@@ -18,8 +18,9 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -101,7 +102,7 @@ def read_project(folder: Path) -> Project:
     """The project of a folder. Raises AssayError where its `pyproject.toml` does not declare one."""
     file = folder / PROJECT_FILE
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = _parsed(file.read_bytes())
     except OSError as problem:
         raise AssayError(f"{file} cannot be read ({problem.strerror}); a project's folder has one.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
@@ -114,6 +115,12 @@ def read_project(folder: Path) -> Project:
         raise AssayError(f"{file}, [tool.assay]: {unknown[0]!r} is not known; there are domains, commands and name.")
     name = table.get("name") or content.get("project", {}).get("name") or domains[0].partition(".")[0]
     return Project(_identifier(name), tuple(domains), folder, commands)
+
+
+@lru_cache(4)
+def _parsed(content: bytes) -> Mapping[str, Any]:
+    """Every page asks what its project declares; nobody changes what is returned."""
+    return tomllib.loads(content.decode("utf-8"))
 
 
 def _named(chosen: str) -> Project:

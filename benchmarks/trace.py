@@ -109,6 +109,7 @@ def _impacts(lake: AgedLake) -> list[Ask]:
 OPERATIONS: dict[str, tuple[str, Callable[[AgedLake], list[Ask]]]] = {
     "trace": ("`store.trace`", lambda lake: _each(lake, lake.store.trace)),
     "impact": ("`store.impact` of a day", _impacts),
+    "why": ("`store.why`, trace included", lambda lake: _each(lake, lambda one: lake.store.why(lake.store.trace(one)))),
     "page": ("page of a prediction", lambda lake: _each(lake, lambda one: lake.page(f"/trace/{one}"))),
     "impact page": (
         "page of an impact",

@@ -5,16 +5,21 @@ from typing import TYPE_CHECKING
 from assay.lazy import lazy
 
 if TYPE_CHECKING:
+    from assay.features.definitions.mixed import MixedDefinitions
     from assay.features.embeddings.engine import Engine
     from assay.features.embeddings.model import EmbeddingModel, resolve_model
+    from assay.features.online.materialize import Materialized
+    from assay.features.online.online_set import OnlineSet
     from assay.features.retention.availability import snapshot_status
     from assay.features.retention.pins import Pin, pin, pins, unpin
     from assay.features.retention.vacuum import Vacuum, vacuum
     from assay.features.serving.as_of import point_in_time_join
     from assay.features.serving.as_of_join import as_of_join
+    from assay.features.serving.by_definition import OtherDefinition
     from assay.features.serving.feature_refs import DeprecatedFeature
     from assay.features.serving.feature_set import FeatureSet
     from assay.features.serving.models import ModelVersion
+    from assay.features.serving.on_demand.view import OnDemandView
     from assay.features.serving.online import online_get
     from assay.features.serving.references import Role
     from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from assay.features.views.decay import decayed
     from assay.features.views.entity import Entity
     from assay.features.views.feature_view import FeatureView
+    from assay.features.views.label_view import LabelView
     from assay.features.views.row_wise import Feature
     from assay.features.views.sql import Sql
     from assay.features.views.transformation import RowsRead, Transformation
@@ -52,8 +58,14 @@ __all__ = [
     "FeatureView",
     "Guard",
     "Kind",
+    "LabelView",
     "Lake",
+    "Materialized",
+    "MixedDefinitions",
     "ModelVersion",
+    "OnDemandView",
+    "OnlineSet",
+    "OtherDefinition",
     "Partitioning",
     "Pin",
     "Reader",
@@ -103,6 +115,8 @@ _HOMES = {
     "CheckResult": "assay.features.tables.run_record",
     "Denied": "assay.features.tables.guard",
     "DeprecatedFeature": "assay.features.serving.feature_refs",
+    "MixedDefinitions": "assay.features.definitions.mixed",
+    "OtherDefinition": "assay.features.serving.by_definition",
     "EmbeddingModel": "assay.features.embeddings.model",
     "Engine": "assay.features.embeddings.engine",
     "Entity": "assay.features.views.entity",
@@ -111,8 +125,12 @@ _HOMES = {
     "FeatureView": "assay.features.views.feature_view",
     "Guard": "assay.features.tables.guard",
     "Kind": "assay.features.tables.kinds",
+    "LabelView": "assay.features.views.label_view",
     "Lake": "assay.features.tables.lake",
+    "Materialized": "assay.features.online.materialize",
     "ModelVersion": "assay.features.serving.models",
+    "OnDemandView": "assay.features.serving.on_demand.view",
+    "OnlineSet": "assay.features.online.online_set",
     "Partitioning": "assay.features.tables.partitioning",
     "Pin": "assay.features.retention.pins",
     "Reader": "assay.features.tables.reader",

@@ -66,7 +66,21 @@ COMMANDS = {
         "Doubt cells of TABLE or FILE that look wrong beside the rest of it, without any rule: which, why and how surely.",
     ),
     "views": ("assay.cli.catalogue", "views", "Declared feature views: features of an entity over time."),
-    "features": ("assay.cli.features", "features", "The catalogue of features, their values, and training sets."),
+    "features": (
+        "assay.cli.features.command",
+        "features",
+        "The catalogue of features, their values, and training sets.",
+    ),
+    "online": (
+        "assay.cli.serving.online",
+        "online",
+        "Feature sets whose latest values are kept ready for reading: one packed row per entity, swapped as a whole.",
+    ),
+    "serve": (
+        "assay.cli.serving.serve",
+        "serve",
+        "Serve feature SETS (default: all that are materialised) over HTTP, until Ctrl-C.",
+    ),
     "training-sets": ("assay.cli.training_sets", "training_sets", "Training sets in the lake, every version."),
     "models": ("assay.cli.catalogue", "models", "Models in the lake, every version."),
     "predictions": (

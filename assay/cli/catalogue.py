@@ -121,9 +121,9 @@ def _source(store: Store, name: str) -> dict[str, Any]:
 def _declared_views() -> dict[str, Any]:
     from assay.assets.declarations import declarations
     from assay.assets.project import active_project
-    from assay.features.views.feature_view import FeatureView
+    from assay.features.catalogue.catalogue import Declared
 
-    return {item.name: item for item in declarations(active_project()).items if isinstance(item, FeatureView)}
+    return {item.name: item for item in declarations(active_project()).items if isinstance(item, Declared)}
 
 
 def _view_row(store: Store, view: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _view_row(store: Store, view: Any) -> dict[str, Any]:
         "features": len(view.features),
         "reads": ", ".join(view.sources()),
         "owner": view.owner,
-        **_state(store, Kind.FEATURES.table(view.name), "rows"),
+        **_state(store, view.table, "rows"),
     }
 
 
@@ -143,18 +143,19 @@ def _views(store: Store) -> list[dict[str, Any]]:
 
 
 def _view(store: Store, name: str) -> dict[str, Any]:
+    from assay.features.serving.on_demand.view import OnDemandView
+
     view = _one(name, _declared_views(), "view")
     features = [
         {"feature": f"{name}:{item.name}", "description": getattr(item, "description", "")} for item in view.features
     ]
+    served = {"inputs": dict(view.transformation.inputs)} if isinstance(view, OnDemandView) else _served(view)
+    return {**_view_row(store, view), "description": view.description, **served, "features": features}
+
+
+def _served(view: Any) -> dict[str, Any]:
     age = view.max_age
-    return {
-        **_view_row(store, view),
-        "description": view.description,
-        "event_time": view.event_time,
-        "max_age": "for ever" if age is None else str(age),
-        "features": features,
-    }
+    return {"event_time": view.event_time, "max_age": "for ever" if age is None else str(age)}
 
 
 # -- training sets, models ---------------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from assay.features.tables.partitioning import Partitioning
 from assay.optional import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from assay.assets.dagster.materialize import Summary
+    from assay.assets.dagster.materialize import PlannedRunResult, Summary
     from assay.assets.planning.plan import Chosen
     from assay.assets.planning.refused import Refused
     from assay.assets.steps.step import Resources, Step
@@ -98,7 +98,7 @@ def materialize(
             err.print(reason, markup=False, highlight=False, soft_wrap=True)
         return EXIT_NO if broken or not sound else EXIT_DONE
     started = time.monotonic()
-    summary, still = _run(
+    summary, still = run_steps(
         steps, store, chosen, force=force, judge_again=judge_again, project=project.name, as_json=as_json
     )
     nothing = [] if summary.results or summary.left or not chosen else waiting(steps, store.env(), chosen)
@@ -173,7 +173,7 @@ def _upstream_to_do(
     ]
 
 
-def _run(
+def run_steps(
     steps: "Sequence[Step]",
     store: "Store",
     chosen: "Chosen | None",
@@ -182,14 +182,21 @@ def _run(
     judge_again: bool,
     project: str,
     as_json: bool,
+    finished: "Callable[[PlannedRunResult], None]" = lambda result: None,
 ) -> "tuple[Summary, int]":
-    """Everything that is stale, with progress; and how many lineage events could not be forwarded."""
+    """Everything that is stale, with progress; and how many lineage events could not be forwarded. `finished` is told of each
+    run that has ended."""
     from assay.assets.dagster.materialize import materialize as run_all
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over
     from assay.assets.dagster.sessions import kept_sessions
     from assay.assets.silent import forget_silences
     from assay.assets.stopping import finish_gently
+
+    def ended(result: "PlannedRunResult") -> None:
+        if not as_json:
+            _tell(result)
+        finished(result)
 
     def heard() -> None:
         err.print("Stopping when the current step has committed (Ctrl-C again: at once).")
@@ -214,7 +221,7 @@ def _run(
             starting=lambda unit: bar.update(
                 current, description=str(unit)[:60], completed=unit.position - 1, total=unit.of
             ),
-            finished=lambda result: None if as_json else _tell(result),
+            finished=ended,
         )
         summary = finish_gently(work, heard)
         return summary, store.forward_events(seconds=5)

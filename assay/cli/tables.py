@@ -1,7 +1,7 @@
 """`assay tables`: what is in the lake. `assay compare`: two tables of it, or two versions of one, row by row."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import polars as pl
@@ -59,7 +59,7 @@ def tables(name: str | None, as_json: bool) -> None:
             )
         return
     state = store.table(name).at()
-    commits = [
+    commits: list[dict[str, Any]] = [
         {
             "version": commit.version,
             "partition": commit.partition,

@@ -7,6 +7,7 @@ from assay.store_methods.base import StoreBase
 
 if TYPE_CHECKING:
     from assay.assets.sources.source import Source
+    from assay.features.catalogue.definitions import DefinitionInfo
     from assay.features.catalogue.feature_info import FeatureInfo
     from assay.features.catalogue.values import FeatureValues
     from assay.features.retention.pins import Pin
@@ -53,14 +54,22 @@ class ListingMethods(StoreBase):
 
         return find_feature(self.features(every_version=True), reference)
 
+    def definitions(self, view: str) -> "list[DefinitionInfo]":
+        """The definitions of a feature view, by number: since when each one computes rows, which partitions have them, what it
+        changed, who uses it. Raises AssayError, with the nearest name, if there is no such view."""
+        from assay.features.catalogue.definitions import definitions
+        from assay.listing import declared_views
+
+        return definitions(self.lake, view, declared_views().get(view))
+
     def feature_values(self, reference: str) -> "FeatureValues | None":
-        """The values of a feature in its newest partition, in numbers; None where it has no rows yet."""
+        """The values of a feature in its newest partition, in numbers; None where it has no rows (yet)."""
         from assay.features.catalogue.values import newest_values
         from assay.why.declared_now import declared_now
         from assay.why.shown import classes_of_lake
 
         feature = self.feature(reference)
-        if feature.snapshot is None:
+        if feature.snapshot is None or feature.kind in ("on-demand", "composed"):
             return None
         state = self.lake.table(feature.snapshot.table).at(feature.snapshot.version)
         return newest_values(state, feature, classes_of_lake(self.lake, declared_now()))

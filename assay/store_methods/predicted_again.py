@@ -36,7 +36,9 @@ def predicted_again(lake: Lake, models: Sequence[Model], steps: Sequence[Step]) 
         version = str(stored.details["model_version"])
         fitted = model.read(model_of_state(lake.table(stored.table).at(stored.snapshot.version), name, version))
         made = model.training_set
-        needed = [*made.spine.keys, EVENT_TIME, *([TEXT_KEY] if made.text else [])]
+        request = commit.predictions.request if commit.predictions else ()
+        text_key = (TEXT_KEY,) if made.text else ()
+        needed = list(dict.fromkeys([*made.spine.keys, EVENT_TIME, *text_key, *request]))
         if lacking := [column for column in needed if column not in row.columns]:
             raise CannotPredict(f"the row lacks {', '.join(lacking)}, by which its features are joined")
         versions = {item.snapshot.table: item.snapshot.version for item in commit.inputs}

@@ -47,7 +47,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["asset"] = static_files.address
+    made.globals["asset"] = static_files.address  # pyrefly: ignore[unsupported-operation] - jinja2 declares no type
     return made
 
 

@@ -23,11 +23,13 @@ def changes(lake: Lake, behind: Sequence[TableRows], made: datetime) -> Iterator
     since: dict[str, dict[str, set[Link]]] = {}
     for one in behind:
         now = _now(lake, one)
-        if now is None or now.version == one.state.version:
+        # Only these versions changed what was read; that of any other holds the same files, which are not read again.
+        changed = now.changed_since(one.state.version, one.rows.read.partitions, one.rows.read.excluded) if now else []
+        if now is None or not changed:
             continue
         then = lake.table(one.table).at(_version_at(now, one.state.version, made))
-        before = one.frame if then.version == one.state.version else _rows(one, then)
-        after = before if now.version == then.version else _rows(one, now)
+        before = one.frame if then.version < changed[0] else _rows(one, then)
+        after = before if then.version >= changed[-1] else _rows(one, now)
         if before is None or after is None:
             continue
         came = _digests(before, one.frame).keys() - _digests(one.frame, before).keys()
@@ -59,7 +61,7 @@ def _now(lake: Lake, one: TableRows) -> TableState | None:
 
 def _version_at(now: TableState, read: int, made: datetime) -> int:
     """The newest version when the prediction was made: that which it read, at least."""
-    return max(read, next(iter(now.versions(made)), read))
+    return max(read, next(now.newest_versions(made), read))
 
 
 def _rows(one: TableRows, state: TableState) -> pl.DataFrame | None:

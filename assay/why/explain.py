@@ -19,6 +19,7 @@ from assay.lineage.predictions.outputs import CONFIDENCE, EVENT_TIME
 from assay.lineage.store.lineage_store import LineageStore
 from assay.lineage.tracing.other_answers import answers_to_the_same
 from assay.lineage.tracing.row_provenance import not_followed
+from assay.lineage.tracing.rows_read import RowsRead
 from assay.lineage.tracing.trace import Trace
 from assay.lineage.tracing.trace_node import Node
 from assay.why.explanation import Why
@@ -51,16 +52,17 @@ def why(
     Returns:
         Its answer, what was unusual, the rows, the steps. Personal data is masked.
     """
+    lake, trace = lake.at_one_moment(), replace(trace, rows_read=RowsRead())
     row, root = trace.prediction.row, trace.root
     own, training = _parted(trace)
-    behind, problem = _behind(lake, trace, declared)
     seen = seen_by_model(lake, trace)
+    behind, problem = _behind(lake, trace, declared)
     way = Way(lake, trace, own, training, behind or [], now or datetime.now(UTC), seen, store)
     releases, lates = list(released(lake, way.behind)), list(late(lake, way.behind))
     rows = shown_rows(way.behind, row_notes(releases, lates), {key: row[key] for key in keys_of(trace) if key in row})
     answer, about, attached = prediction_in_text(lake, trace, declared)
     commit = root.commits[-1]
-    owners = _owners(store, trace)
+    owners = _owners(lake, store, trace)
     return Why(
         prediction_id=trace.prediction_id,
         model=trace.prediction.model,
@@ -121,9 +123,9 @@ def _answers(lake: Lake, trace: Trace, declared: DeclaredNow) -> Iterator[GivenA
         yield GivenAnswer(item.id, item.model_version, shown, item.made_at)
 
 
-def _owners(store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
+def _owners(lake: Lake, store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
     """Who owns the step of each run, as its events name them."""
-    last = (_last_commit(trace.lake, node) for node in trace.nodes)
+    last = (_last_commit(lake, node) for node in trace.nodes)
     runs = {commit.run_id for commit in last if commit is not None and commit.run_id}
     found: dict[str, str] = {}
     for event in store.events_of(runs) if store is not None else ():
@@ -133,10 +135,10 @@ def _owners(store: LineageStore | None, trace: Trace) -> Mapping[str, str]:
     return found
 
 
-def _last_commit(lake: Lake | None, node: Node) -> Commit | None:
+def _last_commit(lake: Lake, node: Node) -> Commit | None:
     """The last commit that wrote what was read of a table; where nothing was taken of it, the last that had written to it."""
-    if node.commits or lake is None:
-        return node.commits[-1] if node.commits else None
+    if node.commits:
+        return node.commits[-1]
     try:
         state = lake.table(node.table).at(node.snapshot.version)
     except AssayError:

@@ -16,7 +16,7 @@ from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.freshness import in_words
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
-from assay.lineage.tracing.row_provenance import LINKS, LOOKED_UP, OWN, RowsBehind, rows_read_for
+from assay.lineage.tracing.row_provenance import LINKS, LOOKED_UP, OWN, RowsBehind, rows_behind, rows_read_for
 from assay.lineage.tracing.trace import Trace
 from assay.own_columns import PARTITION_KEY
 from assay.why.items import ShownRow
@@ -62,7 +62,7 @@ def rows_of(lake: Lake, trace: Trace, declared: DeclaredNow = MappingProxyType({
     found = []
     for rows in rows_read_for(lake, trace):
         state = lake.table(rows.read.snapshot.table).at(rows.read.snapshot.version)
-        frame = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition).collect()
+        frame = rows_behind(lake, rows, trace).collect()
         clean = Kind.CLEAN.table(own_name(state.table.name))
         found.append(TableRows(rows, state, frame, declared.get(clean)))
     return found

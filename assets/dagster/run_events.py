@@ -16,7 +16,8 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from assay.assets.dagster.dagster_metadata import asset_key, output_metadata, shown_metadata, verdict
 from assay.assets.dagster.partitions import dagster_key
 from assay.assets.steps.step import Resources, Result, Step
-from assay.features.tables.kinds import Kind
+from assay.features.definitions.mixed import held
+from assay.features.tables.kinds import Kind, has_definitions, own_name
 from assay.features.tables.lake import TableMissing, TableState
 from assay.features.tables.run_record import CheckResult, TableWrite
 
@@ -94,7 +95,7 @@ def _version(
     written = next(item for item in result.done.writes if item.table == table)
     state = env.lake.table(table).at(written.snapshot.version)
     rows = state.rows()
-    metadata = output_metadata(written, result, rows, env.settings) | shown_metadata(result, table)
+    metadata = output_metadata(written, result, rows, env.settings) | shown_metadata(result, table) | _defined(state)
     tags = {"assay/delta_version": str(written.snapshot.version)}
     digest = _data_version(state, written.snapshot.version)
     if own or asset_key(table) not in context.selected_asset_keys:
@@ -104,6 +105,25 @@ def _version(
     return dg.MaterializeResult(
         asset_key=asset_key(table), metadata=metadata, data_version=dg.DataVersion(digest), tags=tags
     )
+
+
+def _defined(state: TableState) -> dict[str, Any]:
+    """Which of its definitions computed the rows of a view that were written last, and what it has left to compute: until then
+    another one is served."""
+    known = state.defined.known
+    if not (has_definitions(state.table.name) and known):
+        return {}
+    number = known.index(state.last_definition) + 1
+    if state.is_whole:
+        return {"definition": number}
+    by_number = state.partitions_by_definition()
+    left = sum(len(keys) for other, keys in by_number.items() if other not in (0, number))
+    return {
+        "definition": number,
+        "definition_served": known.index(state.defined.definition) + 1,
+        "partitions_to_backfill": left,
+        "backfill": f"{held(by_number)}. `assay features backfill {own_name(state.table.name)}` computes the rest.",
+    }
 
 
 def _data_version(state: TableState, version: int) -> str:

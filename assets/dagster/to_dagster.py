@@ -89,6 +89,7 @@ _GROUPS = {
     Kind.PROFILES: "profiles",
     Kind.PARTIALS: "features",
     Kind.FEATURES: "features",
+    Kind.LABELS: "features",
     Kind.EMBEDDINGS: "features",
     Kind.TRAINING: "training",
     Kind.MODELS: "model",

@@ -93,7 +93,7 @@ class Look:
             self.sha256,
             self.size,
             self.batch,
-            remark=" ".join(filter(None, [*self.remarks, *remarks])),
+            remark=" ".join(remark for remark in (*self.remarks, *remarks) if remark),
             lines=self.lines,
             frames=self.frames,
             changes=changes,

@@ -13,6 +13,7 @@ from assay.assets.steps.step import Look, Resources, Step, look
 from assay.assets.steps.watched import Concern, Trust, Watched, Window
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.delta_log import Change, Mark, changes, latest_mark
+from assay.features.tables.kinds import has_definitions
 from assay.features.tables.lake import TableMissing
 from assay.features.tables.refusals import refusals
 from assay.features.views.window_partitions import partitions_with_events
@@ -191,6 +192,8 @@ class PlanMemory:
         known.tables[table] = mark
         if mark == since:
             return set(), set()
+        if since is not None and table not in step.outputs and self._is_redefined(table, since, mark):
+            return set(), set(self._everything(step))  # looked at once, when all runs are done
         # Partitions may also have waited for the table itself.
         if mark is None or found is None or (since is None and (concern.presence or concern.reach != 0)):
             return set(self._everything(step)), set()
@@ -209,6 +212,18 @@ class PlanMemory:
             return keys, displaced
         known_keys = step.partitioning.known
         return set(known_keys(sorted(keys))), set(known_keys(sorted(displaced)))
+
+    def _is_redefined(self, table: str, since: Mark, mark: Mark | None) -> bool:
+        """Whether features are served by another definition of their view than they were: then all of them are other ones,
+        whichever partition was computed last."""
+        if not has_definitions(table) or mark is None:
+            return False
+        try:
+            index = self._env.lake.table(table).at().index
+            before, now = index.defined(since.version), index.defined(mark.version)
+        except AssayError:  # gone, or another table: its changes are not known either
+            return False
+        return before.definition != now.definition
 
     def _concerned_by(
         self, step: Step, table: str, concern: Concern, change: Change, since: Mark | None

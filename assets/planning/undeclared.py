@@ -8,7 +8,7 @@ from assay.errors import AssayError
 from assay.features.tables.kinds import Kind
 from assay.features.tables.lake import Lake
 
-_MADE_BY_STEPS = (Kind.RAW, Kind.QUARANTINE, Kind.CLEAN, Kind.EMBEDDINGS, Kind.FEATURES)
+_MADE_BY_STEPS = (Kind.RAW, Kind.QUARANTINE, Kind.CLEAN, Kind.EMBEDDINGS, Kind.FEATURES, Kind.LABELS)
 
 
 def undeclared_tables(lake: Lake, declared: Collection[str]) -> Mapping[str, datetime]:

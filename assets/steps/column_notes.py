@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from assay.checks import Contract, contract_info, contract_rules
+from assay.features.serving.on_demand.definitions import DEFINITION
+from assay.features.serving.on_demand.view import OnDemandView
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
 from assay.features.views.timestamps import format_duration
@@ -100,6 +102,16 @@ PARTIAL_NOTES = _notes(
         "_made_from": "SHA-256 over the files of the events.",
     }
 )
+
+
+def on_demand_notes(view: OnDemandView) -> dict[str, ColumnNote]:
+    """Of each feature of an on-demand view: what it is, in which unit, and of what it is computed."""
+    notes = {DEFINITION: ColumnNote("SHA-256 of the definition. The features are computed when they are read.")}
+    for feature in view.features:
+        tags = {"unit": feature.unit} if feature.unit else {}
+        tags |= {"owner": view.owner} if view.owner else {}
+        notes[feature.name] = ColumnNote(feature.description, tags=tags)
+    return notes
 
 
 def view_notes(view: FeatureView) -> dict[str, ColumnNote]:

@@ -1,19 +1,21 @@
-"""Feature steps: a partition of a feature view, computed from clean tables at pinned versions."""
+"""Feature steps: a partition of a feature view, computed from clean tables at pinned versions; definitions of on-demand views."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from assay.assets.steps.clean import batches_of
-from assay.assets.steps.column_notes import PARTIAL_NOTES, view_notes
-from assay.assets.steps.step import CheckSpec, Step, require
+from assay.assets.steps.column_notes import PARTIAL_NOTES, on_demand_notes, view_notes
+from assay.assets.steps.step import CheckSpec, Step, available, require
 from assay.assets.steps.watched import Concern, Watched, Window, same_partition
 from assay.checks import Contract, mask
 from assay.checks.contract.contract import compiled
 from assay.errors import AssayError
+from assay.features.serving.on_demand.definitions import stage_definition
+from assay.features.serving.on_demand.view import OnDemandView
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import Partitioning
 from assay.features.tables.run_record import CheckResult
@@ -45,7 +47,7 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
             f"View {view.name!r}: windows need sources with partitions in time; {', '.join(view.sources())} has "
             f"{partitioning}."
         )
-    table = Kind.FEATURES.table(view.name)
+    table = view.table
     apart = taken_apart(view, partitioning)
     partials = (Kind.PARTIALS.table(view.name),) if apart is not None else ()
     (first, *_) = view.sources()
@@ -68,6 +70,29 @@ def view_step(view: FeatureView, partitioning: Partitioning, contracts: Sequence
         descriptions=dict.fromkeys(partials, f"Parts of the windows of {table}, of 1, 2, 4 … partitions."),
         lookback=reach,
         watched=Watched(concerns | same_partition(table, *partials)),
+    )
+
+
+def on_demand_step(view: OnDemandView, tables: Mapping[str, Any]) -> Step:
+    """The step that writes the definition of an on-demand view to `features/<view>`, whenever it is another one.
+
+    Args:
+        view: The declaration.
+        tables: The tables of what it uses, each with its declaration if that is known.
+    """
+    # Definitions are made in one go, each after those that it is computed of; rows of other tables matter to none.
+    definitions = tuple(table for table, item in tables.items() if isinstance(item, OnDemandView))
+    return Step(
+        outputs=(view.table,),
+        prepare=lambda tx, env: _prepare_definition(tables, tx),
+        compute=lambda tx, env, prepared: _compute_definition(view, tx),
+        code_version=hashlib.sha256(f"on-demand-1 {view.digest()}".encode()).hexdigest()[:16],
+        reads=definitions,
+        references=tuple(table for table in tables if table not in definitions),
+        kinds=("polars",),
+        owner=view.owner,
+        columns={view.table: on_demand_notes(view)},
+        description=view.description or f"The definition of {view.name}, which is computed when it is read.",
     )
 
 
@@ -116,7 +141,7 @@ def _prepare_view(view: FeatureView, partitioning: Partitioning, tx: Transaction
         frames[source] = tx.read(source, present).drop(withdrawn)
     if view.lookback():
         message = f"Not there yet, so not counted: {', '.join(missing)}." if missing else ""
-        table = Kind.FEATURES.table(view.name)
+        table = view.table
         tx.check(CheckResult(WINDOW, table, not missing, "warn", None, count, len(missing), message=message))
     return frames
 
@@ -151,7 +176,7 @@ def _compute_view(
     frames: dict[str, pl.LazyFrame],
     contracts: Sequence[type[Contract]],
 ) -> Mapping[str, Any]:
-    table = Kind.FEATURES.table(view.name)
+    table = view.table
     # Only row-wise views, which have no use for a time, read what is not cut by time.
     at = partitioning.end_of(tx.work.partition or "") if partitioning.is_timed else datetime.now(UTC)
     times = times_within(view, partitioning, tx.work.partition or "") if view.lookback() else [at]
@@ -178,3 +203,13 @@ def _compute_view(
         columns = [column.name for column in compiled(contract).columns if column.name in preview.columns]
         preview = preview.with_columns(mask(preview.select(columns), contract))
     return {"preview": preview}
+
+
+def _prepare_definition(tables: Iterable[str], tx: Transaction) -> None:
+    for table in tables:
+        available(tx, table)
+
+
+def _compute_definition(view: OnDemandView, tx: Transaction) -> Mapping[str, Any]:
+    stage_definition(tx, view)
+    return {"features": len(view.features), "uses": ", ".join(map(str, view.transformation.uses.values()))}

@@ -27,6 +27,7 @@ from assay.assets.steps.training import (
 )
 from assay.assets.steps.watched import Concern, Trust, Watched, same_partition
 from assay.errors import AssayError
+from assay.features.serving.by_definition import open_named
 from assay.features.serving.feature_refs import join, resolve
 from assay.features.serving.model_formats import FORMATS, Artifact, Load, Save, from_artifact, to_artifact
 from assay.features.serving.models import ModelVersion, model_of_state, stage_model
@@ -222,7 +223,7 @@ def _measure(model: Model, frame: pl.DataFrame, env: Resources) -> dict[str, Any
         )
         raise
     label = model.training_set.label_column
-    predicted = predict_rows(model, fitted, later.drop(label))
+    predicted = predict_rows(model, fitted, later.drop(model.training_set.label_columns))
     if model.metrics is not None:
         measured = dict(model.metrics(later, predicted))
     else:
@@ -349,6 +350,7 @@ def _prepare_predictions(
     model: Model, partitioning: Partitioning, tables: Mapping[str, Any], tx: Transaction, env: Resources
 ) -> _ToPredict:
     made, key = model.training_set, tx.work.partition or ""
+    open_named(tx, made.references)
     require(tx, made.spine.source, key)
     for table, item in tables.items():
         # What is computed from the same rows is there when they are; other features hold from before.
@@ -384,7 +386,7 @@ def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) ->
         raise AssayError(
             f"Model {model.name!r}: its outputs {taken} are also columns that it reads. Rename one of them."
         )
-    looked_up = [column for lookup in resolved.lookups for column in lookup.outputs.values()]
+    looked_up = [column for lookup in resolved.lookups for column in lookup.outputs.values() if column in rows.columns]
     embedded = {lookup.name for lookup in resolved.lookups}  # by the names of their roles
     frame = pl.concat([rows.drop(looked_up), predicted], how="horizontal")
     stage_predictions(
@@ -394,7 +396,12 @@ def _compute_predictions(model: Model, tx: Transaction, prepared: _ToPredict) ->
         frame=frame,
         keys=made.spine.keys,
         features=[text for text in made.references if Reference.parse(text).join not in embedded],
-        feature_columns=[column for view in resolved.views for column in view.outputs().values()],
+        feature_columns=[
+            feature["column"]
+            for item in resolved.described
+            if item["serving"].get("kind") != "lookup"
+            for feature in item["features"]
+        ],
         outputs=model.outputs,
         joined=made.options.to_dict(),
         spine=made.spine.described(),

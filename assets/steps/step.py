@@ -23,6 +23,7 @@ from assay.assets.steps.watched import Watched, batch_digest, judged
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.commit_metadata import Commit
 from assay.features.tables.delta_commit import Conflict
+from assay.features.tables.kinds import has_definitions, own_name
 from assay.features.tables.lake import Lake, TableMissing
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
 from assay.features.tables.refusals import Refusal, find_refusal, forget_refusal, keep_refusal
@@ -385,8 +386,15 @@ def available(tx: Transaction, table: str, wanted: list[str] | None = None) -> l
 
 def require(tx: Transaction, table: str, partition: str) -> None:
     """Raise NotReady unless the table has the partition."""
-    if not available(tx, table, [partition]):
-        raise NotReady(f"{table} has no partition {partition} yet: materialise it first.", table=table)
+    if available(tx, table, [partition]):
+        return
+    if has_definitions(table) and tx.lake.table(table).at().partitions([partition]):
+        raise NotReady(
+            f"{table} has partition {partition} by a changed definition, which is not served before it has computed all others: "
+            f"`assay features backfill {own_name(table)}`.",
+            table=table,
+        )
+    raise NotReady(f"{table} has no partition {partition} yet: materialise it first.", table=table)
 
 
 def fingerprints(steps: Sequence[Step], env: Resources, partition: str | None) -> dict[str, str]:

@@ -15,18 +15,23 @@ from assay.assets.steps.hold import hold_of
 from assay.assets.steps.step import NotReady, Resources, Step, available, require
 from assay.assets.steps.watched import Concern, Watched, same_partition
 from assay.errors import AssayError
+from assay.features.serving.by_definition import open_named
 from assay.features.serving.feature_refs import Resolved, resolve
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
+from assay.features.serving.labels import ResolvedLabel, join_label, label_reference, resolve_label
+from assay.features.serving.on_demand.view import MOMENT, OnDemandView
 from assay.features.serving.references import Reference, Role
 from assay.features.serving.request import Asked, Features, Request, request
 from assay.features.serving.training import pin_training_set, published, stage_training_set
 from assay.features.tables.kinds import Kind
 from assay.features.tables.partitioning import UNPARTITIONED, Partitioning, midnight
 from assay.features.tables.transaction import Transaction
+from assay.features.training.split_data import LABEL_KNOWN
 from assay.features.views.columns import require_columns
 from assay.features.views.expressions import check_expression, expression_digest
 from assay.features.views.feature_view import FeatureView
+from assay.features.views.label_view import LabelView
 from assay.features.views.timestamps import instant
 from assay.features.views.withdrawn_columns import withdrawn_columns
 from assay.settings import Settings
@@ -34,7 +39,7 @@ from assay.settings import Settings
 EVENT_TIME = "event_time"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-FeatureSource = FeatureView | Embedding
+FeatureSource = FeatureView | Embedding | OnDemandView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +65,9 @@ class Spine:
         text: The column whose embedding is looked up. By default that of the declared `Embedding` of the same table.
         build: A function of the table's lazy frame, and of those of `lookups`, that gives the rows instead. Its result has
             the columns that are named here.
+        inputs: What a request would bring: inputs of on-demand features, as columns of the table or as named expressions over
+            it, such as `{"characters": pl.col("text").str.len_chars()}`. They are columns of the training set, and of the
+            predictions. Inputs that are called like columns of the table are taken without being named here.
         lookups: Further tables that `build` takes, as a whole. As a mapping, each with those keys of the spine by which `build`
             looks into it, as far as the table has columns of these names: `{"clean/customers": ["customer_id"]}`. Then a bad row
             of it is followed to the predictions with its keys; otherwise to all.
@@ -70,6 +78,7 @@ class Spine:
     event_time: str = EVENT_TIME
     where: pl.Expr | None = None
     text: str | None = None
+    inputs: Mapping[str, pl.Expr] = field(default_factory=dict)
     build: Callable[..., pl.LazyFrame] | None = None
     lookups: Sequence[str] | Mapping[str, Sequence[str]] = ()
 
@@ -80,6 +89,8 @@ class Spine:
             )
         if self.where is not None:
             check_expression(self.where, f"where of the spine of {self.source}")
+        for name, expr in self.inputs.items():
+            check_expression(expr, f"input {name!r} of the spine of {self.source}")
         if self.lookups and self.build is None:
             raise AssayError(f"The spine of {self.source} names lookups, which only a build= function takes.")
         for table, keys in self.lookups.items() if isinstance(self.lookups, Mapping) else ():
@@ -100,7 +111,8 @@ class Spine:
 
     def digest(self) -> str:
         where = expression_digest(self.where) if self.where is not None else ""
-        parts = (self.source, list(self.keys), self.event_time, where, self.text, list(self.lookups))
+        inputs = [f"{name}={expression_digest(expr)}" for name, expr in self.inputs.items()]
+        parts = (self.source, list(self.keys), self.event_time, where, self.text, list(self.lookups), *inputs)
         return hashlib.sha256(f"{parts} {callable_digest(self.build)}".encode()).hexdigest()
 
 
@@ -114,7 +126,8 @@ class TrainingSet:
         features: Feature views and embeddings (all their features), references such as `"weather:wind_1d"`, or roles; or a
             feature set.
         label: The column that a model learns to predict, or a named expression over the spine's table. Rows without one
-            (null) are left out.
+            (null) are left out. Or the label of a label view: `"filed:intent"`, or the view, if it has one label. Then those are
+            left out whose label is not known yet, and a column `label_known` says when it was.
         until: The first day that is held back: rows of that day and later ones are not in the training set.
         known_at: `"known"` takes only feature values that were already known at the row's moment; a mapping says so for some
             views, by their names.
@@ -130,7 +143,7 @@ class TrainingSet:
     name: str
     spine: Spine
     features: Features
-    label: str | pl.Expr
+    label: str | pl.Expr | LabelView
     until: date | str
     known_at: KnownAt | Mapping[str, KnownAt] = "event"
     skip_nulls: bool | Mapping[str, bool] = False
@@ -148,6 +161,7 @@ class TrainingSet:
             )
         if isinstance(self.label, pl.Expr):
             check_expression(self.label, f"label of training set {self.name!r}")
+        _ = self.label_of_view  # refuses what is no reference
         try:
             object.__setattr__(self, "until", date.fromisoformat(str(self.until)))
         except ValueError:
@@ -184,13 +198,38 @@ class TrainingSet:
         return tuple(one for item in given for one in (item.features if isinstance(item, FeatureSet) else [item]))
 
     @property
+    def objects(self) -> tuple[Any, ...]:
+        """The same, with what stands in roles, and what declared on-demand views use in turn."""
+        found: dict[int, Any] = {}
+        queue = [item.features if isinstance(item, Role) else item for item in self.declared]
+        while queue:
+            item = queue.pop(0)
+            if id(item) not in found:
+                found[id(item)] = item
+                queue += item.uses if isinstance(item, OnDemandView) else ()
+        return tuple(found.values())
+
+    @property
     def first_held_back(self) -> str:
         """The first day that the training set does not have."""
         return str(self.until)
 
     @property
+    def label_of_view(self) -> Reference | None:
+        """The label of a label view; None where it is of the spine's own table."""
+        of_view = isinstance(self.label, LabelView) or (isinstance(self.label, str) and ":" in self.label)
+        return label_reference(self.label) if of_view else None  # pyright: ignore[reportArgumentType]
+
+    @property
     def label_column(self) -> str:
-        return self.label if isinstance(self.label, str) else self.label.meta.output_name()
+        if (reference := self.label_of_view) is not None:
+            return reference.output
+        return self.label.meta.output_name() if isinstance(self.label, pl.Expr) else str(self.label)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns that say what is to be predicted, or when that became known: a model may read neither."""
+        return (self.label_column, LABEL_KNOWN) if self.label_of_view else (self.label_column,)
 
     @property
     def text(self) -> str | None:
@@ -200,22 +239,42 @@ class TrainingSet:
 
     def digest(self) -> str:
         """SHA-256 of all that decides the rows."""
-        label = self.label if isinstance(self.label, str) else expression_digest(self.label)
+        reference = self.label_of_view
+        own = self.label if isinstance(self.label, pl.Expr) else None
+        label = str(reference or self.label) if own is None else expression_digest(own)
         how = (self.options.known_at, self.options.skip_nulls, *(one.id for one in self.request.sets))
         parts = (self.spine.digest(), self.references, label, self.first_held_back, *how)
         return hashlib.sha256(f"{parts} {self.text}".encode()).hexdigest()
 
 
 def feature_tables(made: TrainingSet, upstream: Upstream) -> dict[str, FeatureSource | None]:
-    """The tables of the features, each with its declaration if that is known."""
-    given = (item.features if isinstance(item, Role) else item for item in made.declared)
-    own = {item.name: item for item in given if isinstance(item, FeatureView | Embedding)}
-    sources = {**upstream.features, **own}
+    """The tables of the features, and of what they are computed of, each with its declaration if that is known."""
+    own = {item.name: item for item in made.objects if isinstance(item, FeatureSource)}
+    return tables_of(list(made.references), {**upstream.features, **own})
+
+
+def tables_of(references: Sequence[str], declared: Mapping[str, FeatureSource]) -> dict[str, FeatureSource | None]:
+    """The tables of references, and of what on-demand views among them use, each with its declaration if that is known."""
     tables: dict[str, FeatureSource | None] = {}
-    for name in dict.fromkeys(Reference.parse(text).view for text in made.references):
-        item = sources.get(name)
-        tables[item.table if isinstance(item, Embedding) else Kind.FEATURES.table(name)] = item
+    queue = [Reference.parse(text).view for text in references]
+    while queue:
+        item = declared.get(name := queue.pop(0))
+        table = item.table if isinstance(item, Embedding) else Kind.FEATURES.table(name)
+        if table not in tables:
+            tables[table] = item
+            queue += [used.view for used in item.transformation.uses.values()] if isinstance(item, OnDemandView) else []
     return tables
+
+
+def request_inputs(made: TrainingSet) -> dict[str, str]:
+    """The inputs of the request that the declared on-demand features of a training set need: name → type."""
+    return {
+        name: kind
+        for item in made.objects
+        if isinstance(item, OnDemandView)
+        for name, kind in item.transformation.inputs.items()
+        if name != MOMENT
+    }
 
 
 def training_step(made: TrainingSet, upstream: Upstream, retrain: Sequence[str] = ()) -> Step:
@@ -226,7 +285,7 @@ def training_step(made: TrainingSet, upstream: Upstream, retrain: Sequence[str] 
         upstream: What the project declares of the tables that it reads.
         retrain: The rules of the models that learn from it.
     """
-    tables = tuple(feature_tables(made, upstream))
+    tables = (*feature_tables(made, upstream), *_label_tables(made))
     return Step(
         outputs=(made.table,),
         prepare=lambda tx, env: _prepare(made, tables, upstream, tx, env),
@@ -247,7 +306,8 @@ def _watched(made: TrainingSet, upstream: Upstream) -> Watched:
     """Nothing that is of a later time than the set's last row."""
     cut = upstream.cut(made.spine.source)
     end = midnight(made.first_held_back, cut)
-    tables = {made.spine.source: Concern(cut=cut, until=end), **dict.fromkeys(made.spine.lookups, Concern())}
+    whole = (*made.spine.lookups, *_label_tables(made))  # of labels, a later row may make earlier ones known
+    tables = {made.spine.source: Concern(cut=cut, until=end), **dict.fromkeys(whole, Concern())}
     for table, item in feature_tables(made, upstream).items():
         if isinstance(item, FeatureView):
             tables[table] = Concern(cut=upstream.cut(table), until=end, time=item.event_time)
@@ -256,6 +316,10 @@ def _watched(made: TrainingSet, upstream: Upstream) -> Watched:
         else:
             tables[table] = Concern()
     return Watched(tables | same_partition(made.table), settings=identity_of_text(made))
+
+
+def _label_tables(made: TrainingSet) -> tuple[str, ...]:
+    return () if made.label_of_view is None else (Kind.LABELS.table(made.label_of_view.view),)
 
 
 def identity_of_text(made: TrainingSet) -> Callable[[Settings], str]:
@@ -269,25 +333,31 @@ class Joined:
 
     spine: pl.DataFrame
     features: Resolved
+    label: ResolvedLabel | None = None
 
 
 def _prepare(made: TrainingSet, tables: Sequence[str], upstream: Upstream, tx: Transaction, env: Resources) -> Joined:
     source = made.spine.source
     partitioning = upstream.cut(source)
     end = midnight(made.first_held_back, partitioning)
+    open_named(tx, made.references)
     for table in (source, *tables):
-        _require_until(tx, table, upstream.cut(table), end)
+        cut = UNPARTITIONED if Kind.LABELS.holds(table) else upstream.cut(table)
+        _require_until(tx, table, cut, end)
     keys = available(tx, source)
     if partitioning.is_timed:
         keys = [key for key in partitioning.known(keys) if partitioning.bounds(key)[0] < end]
     # Also when it is found to be current: a kill between its commit and its pins must not leave it without them.
     tx.then(lambda done: pin_training_set(env.lake, published(env.lake, made.name, done)))
-    spine = spine_rows(made, tx, env, keys, with_label=True).filter(
-        pl.col(made.label_column).is_not_null(), pl.col(EVENT_TIME) < end
-    )
-    if spine.is_empty():
+    spine = spine_rows(made, tx, env, keys, with_label=made.label_of_view is None).filter(pl.col(EVENT_TIME) < end)
+    label = None
+    if made.label_of_view is None:
+        spine = spine.filter(pl.col(made.label_column).is_not_null())
+    else:
+        label = resolve_label(tx, str(made.label_of_view))
+    if spine.is_empty() or (label is not None and join_label(spine, label, EVENT_TIME).is_empty()):
         raise NotReady(f"{source} has no labelled rows before {made.first_held_back} yet.")
-    return Joined(spine, resolve(tx, made.request, spine))
+    return Joined(spine, resolve(tx, made.request, spine), label)
 
 
 def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end: datetime) -> None:
@@ -300,7 +370,7 @@ def _require_until(tx: Transaction, table: str, partitioning: Partitioning, end:
 
 
 def _compute(made: TrainingSet, tx: Transaction, joined: Joined) -> Mapping[str, Any]:
-    rows = stage_training_set(tx, made.name, joined.spine, joined.features)
+    rows = stage_training_set(tx, made.name, joined.spine, joined.features, label=joined.label)
     label = rows[made.label_column]
     few = not label.dtype.is_float() and label.n_unique() <= rows.height // 2
     return {"rows": rows.height, "columns": rows.width} | ({"classes": label.n_unique()} if few else {})
@@ -323,8 +393,14 @@ def spine_rows(
     schema = frame.collect_schema()
     needed = [*spine.keys, *([made.text] if made.text else [])]
     columns = [*map(pl.col, spine.keys), instant(schema, spine.event_time, where).alias(EVENT_TIME)]
+    for name in dict.fromkeys((*request_inputs(made), *spine.inputs)):
+        if name in spine.keys:
+            continue
+        value = spine.inputs.get(name, pl.col(name))
+        needed += value.meta.root_names()
+        columns.append(value.alias(name))
     if with_label:
-        label = pl.col(made.label) if isinstance(made.label, str) else made.label
+        label = made.label if isinstance(made.label, pl.Expr) else pl.col(made.label_column)
         needed += label.meta.root_names()
         columns.append(label)
     require_columns(schema, needed, where)

@@ -106,7 +106,11 @@ def compile_rules(
             )
     kept = _kept(schema, rules, duplicates)
     return tuple(
-        _with_severity(schema, replace(rule, duplicates=kept[rule.name]) if rule.name in kept else rule, effect)
+        _with_severity(
+            schema,
+            replace(rule, duplicates=kept[rule.name]) if isinstance(rule, SetRule) and rule.name in kept else rule,
+            effect,
+        )
         for rule, effect in ((rule, overrides.get(rule.name)) for rule in rules)
     )
 

@@ -106,7 +106,7 @@ class Contract(pa.DataFrameModel):
     It stays a valid pandera model. A contract that cannot work raises AssayError where it is defined.
     """
 
-    class Config(BaseConfig):
+    class Config(BaseConfig):  # pyrefly: ignore[bad-override] - as pandera wants it
         version: ClassVar[str]
         owner: ClassVar[str | None]
         freshness: ClassVar[timedelta | str | None]  #: "30m", "12h", "1d", "2w"
@@ -140,7 +140,8 @@ class Contract(pa.DataFrameModel):
         cls.__options__ = {**cls.__options__, **own}
         # pandera reads an option that it does not know as the name of a check, so ours are taken out first.
         pandera_options = {name: value for name, value in public.items() if name not in _OPTIONS}
-        cls.Config = type("Config", (Contract.Config,), {"name": cls.__name__, **pandera_options})
+        made = type("Config", (Contract.Config,), {"name": cls.__name__, **pandera_options})
+        cls.Config = made  # pyrefly: ignore[read-only] - a class that pandera reads next
         super().__init_subclass__(**kwargs)
         cls.__compiled__ = _compile(cls)
 

@@ -156,7 +156,8 @@ def _kind(dtype: pl.DataType) -> str:
         return "fraction"
     if isinstance(dtype, pl.Datetime):
         return "datetime"
-    return {pl.Date(): "date", pl.Time(): "time", pl.Boolean(): "boolean"}.get(dtype, "")
+    kinds: dict[pl.DataType, str] = {pl.Date(): "date", pl.Time(): "time", pl.Boolean(): "boolean"}
+    return kinds.get(dtype, "")
 
 
 def _written(value: Any) -> str:

@@ -117,7 +117,13 @@ def stats_of(values: pl.Series) -> ColumnStats:
     name, rows = values.name, len(values)
     distinct = present.n_unique() if not dtype.is_nested() else len(present)
     absent = rows - values.null_count() - len(present)
-    common = {"name": name, "dtype": dtype, "rows": rows, "nulls": rows - len(present), "distinct": distinct}
+    common: dict[str, Any] = {
+        "name": name,
+        "dtype": dtype,
+        "rows": rows,
+        "nulls": rows - len(present),
+        "distinct": distinct,
+    }
     common |= {"misfits": read.null_count(), "naive": found.naive, "absent": absent}
     common |= {
         "rivals": found.rivals,

@@ -162,7 +162,7 @@ class ColumnTally:
         """The column as all batches together show it."""
         tallies = {kind: count.tally() for kind, count in self.counts.items()}
         kinds = ("nulls", "absent", "misfits", "naive", "nan", "negative", "blank", "emails", "cards")
-        sums = {
+        sums: dict[str, Any] = {
             kind: tallies[kind].count if kind in tallies else 0
             for kind in (*kinds, "pattern_misfits", "format_misfits")
         }

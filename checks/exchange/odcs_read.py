@@ -200,7 +200,7 @@ def _column(node: Node, column: str, where: str, severity: dict[str, Any]) -> tu
     unknown = [key for key in node if key not in (*PROPERTY, *_READ)]
     if unknown:
         raise AssayError(f"{where}: {', '.join(unknown)} is no key of ODCS 3.2; correct it")
-    dtype = node_type(node, where)
+    dtype: Any = node_type(node, where)
     custom = _custom(node)
     annotation: Any = Optional[dtype] if custom.pop("optional", False) else dtype  # noqa: UP045 - a type made at run time
     kwargs: dict[str, Any] = {"nullable": not node.get("required", False)}

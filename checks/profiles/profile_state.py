@@ -146,7 +146,8 @@ class ColumnState:
             rank, public = data[name]
             made[name] = Bound(unpack_number(rank), unpack_number(public) if isinstance(rank, str) else public)
         if "texts" in data:
-            made["texts"] = Texts(**{**data["texts"], "lengths": Moments.from_dict(data["texts"]["lengths"])})
+            texts: dict[str, Any] = {**data["texts"], "lengths": Moments.from_dict(data["texts"]["lengths"])}
+            made["texts"] = Texts(**texts)
         return cls(**{**data, **made})
 
 

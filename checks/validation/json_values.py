@@ -21,7 +21,7 @@ _NANOSECONDS = range(-(2**63), 2**63)
 _FRACTION = re.compile(r"[.,]([0-9]+)")
 _FRACTION_OF_OFFSET = re.compile(r"[+-][0-9:]*[.,]")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,9}))?)?")
-_SMALL_FLOATS = {pl.Float16: "<e", pl.Float32: "<f"}  # as `struct` names them
+_SMALL_FLOATS: dict[type[pl.DataType], str] = {pl.Float16: "<e", pl.Float32: "<f"}  # as `struct` names them
 
 
 class _Unfit(ValueError):

@@ -58,7 +58,8 @@ class Report:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Report":
         """The inverse of `to_dict`."""
-        rules = tuple(RuleResult(**{**rule, "severity": Severity(rule["severity"])}) for rule in data["rules"])
+        results: list[dict[str, Any]] = [{**rule, "severity": Severity(rule["severity"])} for rule in data["rules"]]
+        rules = tuple(RuleResult(**result) for result in results)
         return cls(**{name: value for name, value in data.items() if name not in ("rules", "blocked")}, rules=rules)
 
 

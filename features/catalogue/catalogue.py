@@ -17,19 +17,22 @@ from assay.features.catalogue.feature_info import FeatureInfo, described
 from assay.features.catalogue.readable import SERVED, readable, served_features
 from assay.features.catalogue.uses import Uses, find_uses
 from assay.features.serving.feature_refs import find_serving
+from assay.features.serving.on_demand.view import OnDemandView
 from assay.features.tables.kinds import own_name
 from assay.features.tables.lake import Lake, TableState
 from assay.features.tables.serving import Serving
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.timestamps import format_duration
 
+Declared = FeatureView | OnDemandView
+"""What a project declares that has features."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FOREVER = 2**62
 _WORD = re.compile(r"[a-z0-9]+")
 
 
 def catalogue(
-    lake: Lake, declared: Mapping[str, FeatureView] | None = None, *, every_version: bool = False
+    lake: Lake, declared: Mapping[str, Declared] | None = None, *, every_version: bool = False
 ) -> list[FeatureInfo]:
     """Every feature that the actor may read, by view and in the order of its columns.
 
@@ -107,6 +110,10 @@ class _Served:
     def _kind(self, definition: Mapping[str, Any]) -> str:
         if self.serving.kind == "lookup":
             return "lookup"
+        if self.serving.kind == "on_demand":
+            return "on-demand" if self.definition.get("inputs") else "composed"
+        if self.serving.kind == "label":
+            return "label"
         if self.definition.get("sql"):
             return "query"
         return "window" if definition.get("window_us") else "row" if self.definition.get("source") else "computed"
@@ -128,7 +135,7 @@ def _reads(lineage: Any) -> tuple[str, ...]:
     return tuple(f"{table}.{column}" for table, column in direct)
 
 
-def _today(recorded: Sequence[FeatureInfo] | Iterator[FeatureInfo], view: FeatureView) -> Iterator[FeatureInfo]:
+def _today(recorded: Sequence[FeatureInfo] | Iterator[FeatureInfo], view: Declared) -> Iterator[FeatureInfo]:
     """The features of a declared view: with the texts of today, and those that have no column yet."""
     about, there = view.about(), {info.name: info for info in recorded}
     for name in dict.fromkeys((*there, *view.feature_names)):

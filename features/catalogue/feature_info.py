@@ -22,7 +22,8 @@ class FeatureInfo:
         snapshot: The version that was looked at; None for a declared view that has no rows yet.
         entity: What it describes.
         keys: The columns by which it is joined.
-        kind: `row`, `window` (with its width), `query`, `lookup`, or `computed` by an engine of its own.
+        kind: `row`, `window` (with its width), `query`, `lookup`, `on-demand` (of inputs of the request), `composed` (of other
+            features, when it is read), `label`, or `computed` by an engine of its own.
         window: How far back it looks, such as `7d`; "" where it has no window.
         description: One sentence for people.
         unit: What it is counted in.

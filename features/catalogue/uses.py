@@ -66,18 +66,18 @@ def find_uses(
     """
     found: defaultdict[Feature, _Found] = defaultdict(_Found)
     learnt: dict[str, list[Feature]] = {}
-    for made, manifest in _training_sets(lake, every_version):
-        learnt[made] = [(item["view"], one["name"]) for item in manifest["features"] for one in item["features"]]
+    for made, manifest in training_sets_of(lake, every_version):
+        learnt[made] = _features_in(manifest)
         sets = [f"{item['name']}@{item['version']}" for item in manifest.get("feature_sets", [])]
         for feature in learnt[made]:
             found[feature].training_sets[made] = None
             found[feature].feature_sets |= dict.fromkeys(sets)
-    for model, training_set in _models(lake, every_version):
+    for model, training_set in models_of(lake, every_version):
         if training_set not in learnt:
             learnt[training_set] = _features_of(lake, training_set)
         for feature in learnt[training_set]:
             found[feature].models[model] = None
-    for table, references in _predictions(lake):
+    for table, references in predictions_of(lake):
         for reference in references:
             names = features.get(reference.view, ()) if reference.feature == "*" else (reference.feature,)
             for name in names:
@@ -85,7 +85,8 @@ def find_uses(
     return {feature: item.uses() for feature, item in found.items()}
 
 
-def _training_sets(lake: Lake, every_version: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def training_sets_of(lake: Lake, every_version: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each training set's id, and its manifest."""
     for state in readable(lake, Kind.TRAINING):
         for commit in _with_section(state, "manifest", newest=not every_version):
             if commit.manifest:
@@ -99,10 +100,17 @@ def _features_of(lake: Lake, training_set: str) -> list[Feature]:
         manifest = lake.table(Kind.TRAINING.table(name)).at(int(version)).last_commit.manifest or {}
     except (AssayError, ValueError):
         return []
-    return [(item["view"], one["name"]) for item in manifest.get("features", []) for one in item["features"]]
+    return _features_in(manifest)
 
 
-def _models(lake: Lake, every_version: bool) -> Iterator[tuple[str, str]]:
+def _features_in(manifest: Mapping[str, Any]) -> list[Feature]:
+    """The features of a training set, those that its on-demand features are computed of, and its label."""
+    label = [manifest["label"]] if isinstance(manifest.get("label"), Mapping) else []
+    described = (*manifest.get("features", ()), *manifest.get("used", ()), *label)
+    return list(dict.fromkeys((item["view"], one["name"]) for item in described for one in item["features"]))
+
+
+def models_of(lake: Lake, every_version: bool) -> Iterator[tuple[str, str]]:
     """Each model, and the training set that it learnt from."""
     for state in readable(lake, Kind.MODELS):
         columns = set(state.schema)
@@ -114,12 +122,13 @@ def _models(lake: Lake, every_version: bool) -> Iterator[tuple[str, str]]:
             yield f"{own_name(state.table.name)} {version}", training_set
 
 
-def _predictions(lake: Lake) -> Iterator[tuple[str, list[Reference]]]:
+def predictions_of(lake: Lake) -> Iterator[tuple[str, list[Reference]]]:
     """Each table of predictions, and what its newest ones were joined by."""
     for state in readable(lake, Kind.PREDICTIONS):
         for commit in _with_section(state, "predictions", newest=True):
             if commit.predictions:
-                yield state.table.name, list(map(Reference.parse, commit.predictions.features))
+                described = commit.predictions
+                yield state.table.name, list(map(Reference.parse, (*described.features, *described.uses)))
 
 
 def _with_section(state: TableState, name: str, *, newest: bool) -> Iterator[Commit]:

@@ -52,13 +52,14 @@ class Vacuum:
 
 
 def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedelta = GRACE) -> Vacuum:
-    """What may be freed. Kept is what the latest version, every version that was the latest within `keep_days`, and every
-    live pin (of a slice: its partitions) needs, and whatever was written within `grace`.
+    """What may be freed. Kept is what the latest version, the one whose features are served, every version that was the latest
+    within `keep_days`, and every live pin (of a slice: its partitions) needs, and whatever was written within `grace`.
 
     Raises TableMissing, or AssayError for a table whose log is not complete.
     """
     now = datetime.now(UTC)
-    table_id = lake.table(table).at().snapshot.table_id
+    state = lake.table(table).at()
+    table_id = state.snapshot.table_id
     log = _complete_log(lake, table)
     times = {entry.version: entry.commit.timestamp for entry in log.entries if entry.commit is not None}
     lives: dict[str, list[FileLife]] = defaultdict(list)
@@ -67,7 +68,8 @@ def plan_vacuum(lake: Lake, table: str, *, keep_days: float = 30, grace: timedel
     cutoff = now - timedelta(days=keep_days)
     latest = max(times)
     recent = {version for version in times if version == latest or times[version + 1] > cutoff}
-    needed: dict[int, list[Slice | None]] = {version: [None] for version in recent}
+    # Also what readers of features get while a changed definition has not computed all partitions.
+    needed: dict[int, list[Slice | None]] = {version: [None] for version in {*recent, state.defined.whole}}
     named = []
     for pin in live_pins(lake, now):
         for item in pin.snapshots:

@@ -97,7 +97,7 @@ def latest(
     time_column, state_column = f"{view.name}.event_time", f"{view.name}.state"
     _refuse_collisions([*keys.columns, time_column, state_column], [view])
     rows = keys.with_columns(pl.lit(utc(at, "at"), dtype=INSTANT).alias(_TIME))
-    types = key_types(view.name, view.serving, view.rows, keys.schema, view.keys)
+    types = key_types(view.name, view.serving, view.rows, keys.schema, view.keys, called="what was asked for")
     spine = _encode(rows, view.spine_keys, types, _TIME)
     values = _read(view, spine, known_at, bounded=False)
     row = _in_state(view, values, _search(values, spine, known_at), spine)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assay.errors import AssayError
-from assay.features.serving.references import HasReferences, Reference, Role
+from assay.features.serving.references import HasReferences, Reference, Role, refuse_two_definitions
 from assay.features.views.names import check_name
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -34,7 +34,7 @@ class FeatureSet:
         owner: Who answers for it; it decides nothing.
 
     Raises:
-        AssayError: For a name or a version that cannot be used, no features, or what is no reference.
+        AssayError: For a name or a version that cannot be used, no features, what is no reference, or two definitions of a view.
     """
 
     name: str
@@ -53,6 +53,7 @@ class FeatureSet:
             raise AssayError(f"{where} needs features: a list of references such as 'ticket:*', of views, or of roles")
         object.__setattr__(self, "features", tuple(self.features))
         object.__setattr__(self, "asked", tuple(_asked(self.features, where)))
+        refuse_two_definitions([Reference.parse(text) for text in self.references])
 
     @property
     def id(self) -> str:

@@ -45,7 +45,8 @@ def look_up(rows: pl.DataFrame, lookup: Lookup, *, state: str | None = None) -> 
             f"{lookup.name} would give column {taken[0]!r}, which is there already: write '… as another_name'."
         )
     keys = lookup.serving.keys
-    types = key_types(lookup.name, lookup.serving, lookup.frame, rows.schema, lookup.keys)
+    called = "what was asked for" if state else "the spine"
+    types = key_types(lookup.name, lookup.serving, lookup.frame, rows.schema, lookup.keys, called=called)
     names = [f"__key{number}" for number in range(len(keys))]
     cast = [pl.col(key).cast(dtype).alias(name) for key, dtype, name in zip(keys, types, names, strict=True)]
     columns = [lookup.keys.get(key, key) for key in keys]

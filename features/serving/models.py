@@ -178,8 +178,9 @@ def stage_model(
     if newest and same[VERSION].to_list() != stored[VERSION].tail(1).to_list():
         same = same.clear()
     numbers = [int(text) for text in stored[VERSION] if text.isdecimal()]
+    version: str = same[VERSION][0] if same.height else str(max(numbers, default=0) + 1)
     row = {
-        VERSION: same[VERSION][0] if same.height else str(max(numbers, default=0) + 1),
+        VERSION: version,
         "sha256": artifact.sha256,
         "artifact": artifact.content,
         "format": artifact.format,
@@ -191,7 +192,7 @@ def stage_model(
     }
     rows = pl.DataFrame([row], schema=_ROW)
     described = Model(
-        version=row[VERSION],
+        version=version,
         sha256=artifact.sha256,
         training_set=training_set,
         split=split or {},
@@ -204,7 +205,7 @@ def stage_model(
         statistics=(VERSION, "sha256"),
         sections={"model": described},
     )
-    return row[VERSION]
+    return version
 
 
 def log_model(

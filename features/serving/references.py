@@ -2,6 +2,7 @@
 
 In text: `view:feature`, `view:*` (all of them), `view:feature as name`, `view:* as prefix_*`, each with ` on key=column` where
 the spine calls a key of the view otherwise. So one view can be joined in several roles. `Role` is the same in Python.
+`view@2:feature` asks for the values by the view's second definition; without a number it is the one that is served.
 """
 
 import re
@@ -13,33 +14,37 @@ from assay.errors import AssayError
 from assay.features.serving.join_options import KnownAt, checked_known_at, checked_skip_nulls
 
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
-_REFERENCE = re.compile(rf"({_NAME}):(\*|{_NAME})(?: as ({_NAME}|{_NAME}\*))?(?: on (.+))?")
+_REFERENCE = re.compile(rf"({_NAME})(?:@([1-9]\d{{0,8}}))?:(\*|{_NAME})(?: as ({_NAME}|{_NAME}\*))?(?: on (.+))?")
 _PREFIX = re.compile(_NAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One reference. `output` is the column's name; of `*` the features' names stay, after `prefix`. `on`: pairs of a key of
-    the view and the spine's column that is compared with it, for keys that the spine calls otherwise."""
+    the view and the spine's column that is compared with it, for keys that the spine calls otherwise. `definition`: the number
+    of the view's definition; None: the one that is served."""
 
     view: str
     feature: str
     output: str
     prefix: str = ""
     on: tuple[tuple[str, str], ...] = ()
+    definition: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
         """Raises AssayError for a text of another form."""
         match = _REFERENCE.fullmatch(text) if isinstance(text, str) else None
-        if match is None or (match[2] == "*") != (match[3] or match[2]).endswith("*"):
+        if match is None or (match[3] == "*") != (match[4] or match[3]).endswith("*"):
             raise AssayError(
                 f"{text!r} is not a feature reference: write 'view:feature', 'view:*' or 'view:feature as name', and "
-                "'… on key=column' where the spine calls a key otherwise."
+                "'… on key=column' where the spine calls a key otherwise; 'view@2:feature' for the view's definition 2."
             )
-        everything = match[2] == "*"
-        prefix = match[3][:-1] if everything and match[3] else ""
-        return cls(match[1], match[2], "*" if everything else match[3] or match[2], prefix, _pairs(match[4], text))
+        everything = match[3] == "*"
+        prefix = match[4][:-1] if everything and match[4] else ""
+        output = "*" if everything else match[4] or match[3]
+        number = int(match[2]) if match[2] else None
+        return cls(match[1], match[3], output, prefix, _pairs(match[5], text), number)
 
     @property
     def join(self) -> str:
@@ -49,7 +54,20 @@ class Reference:
     def __str__(self) -> str:
         renamed = f"{self.prefix}*" if self.prefix else self.output if self.output != self.feature else ""
         on = ", ".join(f"{key}={column}" for key, column in self.on)
-        return f"{self.view}:{self.feature}{f' as {renamed}' if renamed else ''}{f' on {on}' if on else ''}"
+        number = f"@{self.definition}" if self.definition is not None else ""
+        return f"{self.view}{number}:{self.feature}{f' as {renamed}' if renamed else ''}{f' on {on}' if on else ''}"
+
+
+def refuse_two_definitions(references: Sequence[Reference]) -> None:
+    """Raise AssayError if a view is asked for by two of its definitions: one read takes one."""
+    asked: dict[str, Reference] = {}
+    for reference in references:
+        before = asked.setdefault(reference.view, reference)
+        if before.definition != reference.definition:
+            raise AssayError(
+                f"{str(before)!r} and {str(reference)!r} are by two definitions of {reference.view}: one join takes one. Join "
+                "twice to compare them."
+            )
 
 
 def _pairs(text: str | None, whole: str) -> tuple[tuple[str, str], ...]:

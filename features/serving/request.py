@@ -7,7 +7,7 @@ from typing import TypeVar
 from assay.errors import AssayError, nearest
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import JoinOptions, KnownAt
-from assay.features.serving.references import HasReferences, Reference, Role
+from assay.features.serving.references import HasReferences, Reference, Role, refuse_two_definitions
 
 T = TypeVar("T")
 
@@ -51,6 +51,7 @@ def request(features: Features, options: JoinOptions) -> Request:
         before = own.setdefault(reference.join, role)
         if _ways(before) != _ways(role):
             raise AssayError(f"{reference.join} is asked for with two settings of known_at or skip_nulls: use one.")
+    refuse_two_definitions(references)
     if not references:
         raise AssayError("No features were asked for: name some, e.g. 'customer_activity:tickets_7d'.")
     views = {reference.join: reference.view for reference in references}
@@ -65,9 +66,9 @@ def request(features: Features, options: JoinOptions) -> Request:
         known, skip = options.of(name, view)
         known_at[name] = known if role is None or role.known_at is None else role.known_at
         skip_nulls[name] = skip if role is None or role.skip_nulls is None else role.skip_nulls
-    folded = replace(options, known_at=_folded(known_at, "event"), skip_nulls=_folded(skip_nulls, False))
+    each = replace(options, known_at=folded(known_at, "event"), skip_nulls=folded(skip_nulls, False))
     sets = {item.id: item for item in given if isinstance(item, FeatureSet)}
-    return Request(tuple(references), folded, tuple(sets.values()))
+    return Request(tuple(references), each, tuple(sets.values()))
 
 
 def _texts(given: Sequence[Asked]) -> Iterator[tuple[Role | None, str]]:
@@ -87,7 +88,7 @@ def _ways(role: Role | None) -> tuple[KnownAt | None, bool | None]:
     return (role.known_at, role.skip_nulls) if role else (None, None)
 
 
-def _folded(chosen: Mapping[str, T], default: T) -> T | dict[str, T]:
+def folded(chosen: Mapping[str, T], default: T) -> T | dict[str, T]:
     """One value where all have the same; else those that are not the default."""
     values = list(chosen.values())
     if all(value == values[0] for value in values):

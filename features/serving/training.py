@@ -21,6 +21,7 @@ from assay.features.serving.as_of_join import one_of
 from assay.features.serving.feature_refs import Resolved, find_serving, join, resolve
 from assay.features.serving.feature_set import FeatureSet
 from assay.features.serving.join_options import EVENT_TIME, JoinOptions, KnownAt
+from assay.features.serving.labels import Label, ResolvedLabel, join_label, label_reference, resolve_label
 from assay.features.serving.request import Features, request
 from assay.features.serving.spine_frame import SpineFrame, spine_frame
 from assay.features.storage.parquet_files import PARTITION, file_sha256
@@ -43,10 +44,10 @@ _ID = re.compile(r"([A-Za-z][A-Za-z0-9_]*)@(\d+)")
 class TrainingSetVersion(TrainingSetMethods):
     """One version of `training/<name>` and what it was made from."""
 
-    id: str
+    id: str  # pyrefly: ignore[bad-override] - read only, as all of it
     name: str
-    snapshot: Snapshot
-    manifest: Mapping[str, Any]
+    snapshot: Snapshot  # pyrefly: ignore[bad-override] - read only, as all of it
+    manifest: Mapping[str, Any]  # pyrefly: ignore[bad-override] - read only, as all of it
     lake: Lake = field(repr=False, compare=False)
 
     def frame(self) -> pl.DataFrame:
@@ -95,9 +96,18 @@ class TrainingSetVersion(TrainingSetMethods):
         """How far back the features of each view look. What is looked up has no time, and is not among them."""
         return tuple(
             _lookback(self.lake, item)
-            for item in self.manifest["features"]
-            if Serving.from_dict(item["serving"]).kind != "lookup"
+            for item in (*self.manifest["features"], *self.manifest.get("used", ()))
+            if Serving.from_dict(item["serving"]).kind == "as_of"
         )
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """By view the SHA-256 of the definition that its features were computed by, where it was recorded."""
+        named = {
+            item["view"]: [one["sha256"] for one in item.get("definitions", ()) if one["sha256"]]
+            for item in (*self.manifest["features"], *self.manifest.get("used", ()))
+        }
+        return {view: found[0] for view, found in named.items() if found}
 
     def to_dict(self) -> dict[str, Any]:
         """The manifest: what the set was made from, as JSON."""
@@ -122,12 +132,14 @@ def stage_training_set(
     versions: Mapping[str, int] | None = None,
     pins: Mapping[str, int] | None = None,
     options: JoinOptions | None = None,
+    label: ResolvedLabel | None = None,
 ) -> pl.DataFrame:
     """Join the features to the spine and stage `training/<name>` in a transaction; the rows come back. What is resolved
     already is joined as it was resolved.
 
     What the transaction has read so far is what the spine was made from. Whoever asks `tx.current(…)` first resolves the
-    references before that and hands them over, so that they count. When it is published, its snapshots are pinned.
+    references before that and hands them over, so that they count; a label is always resolved before. When it is published, its
+    snapshots are pinned.
     """
     table = _table(name)
     if tx.work.partition is not None:
@@ -139,10 +151,14 @@ def stage_training_set(
         else resolve(tx, features, spine, versions=one_of(versions, pins), options=options)
     )
     if isinstance(features, Resolved):
-        of_features = {item["table"] for item in resolved.described}
+        of_features = {item["table"] for item in (*resolved.described, *resolved.used)}
         made_from = [item for item in made_from if item.snapshot.table not in of_features]
+    if label is not None:
+        made_from = [item for item in made_from if item.snapshot.table != label.state.table.name]
     refuse_changed_sets(tx.lake, table, resolved.sets)
     rows = join(spine, resolved)
+    if label is not None:
+        rows = join_label(rows, label, resolved.options.event_time)
     manifest = {
         "name": name,
         "created_at": datetime.now(UTC).isoformat(),
@@ -157,13 +173,16 @@ def stage_training_set(
         **resolved.options.to_dict(),
         "feature_set": _feature_set(resolved),
         **({"feature_sets": [item.to_dict() for item in resolved.sets]} if resolved.sets else {}),
+        **({"used": [dict(item) for item in resolved.used], "uses": list(resolved.uses)} if resolved.uses else {}),
+        **({"label": label.described(spine.height - rows.height)} if label is not None else {}),
         "inputs": [_input(tx, item) for item in tx.reads],
         "code_version": tx.work.code_version,
         "content_digest": content_digest(rows),
         "rows": rows.height,
         "schema": [{"name": column, "type": str(dtype)} for column, dtype in rows.schema.items()],
     }
-    tx.write(table, rows, sections={"manifest": manifest}, column_lineage=_column_lineage(resolved))
+    lineage = _column_lineage(resolved) | (label.column_lineage() if label is not None else {})
+    tx.write(table, rows, sections={"manifest": manifest}, column_lineage=lineage)
     tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
     return rows
 
@@ -186,6 +205,8 @@ def create_training_set(
     known_at: KnownAt | Mapping[str, KnownAt] = "event",
     skip_nulls: bool | Mapping[str, bool] = False,
     event_time: str = EVENT_TIME,
+    label: Label | None = None,
+    known_by: datetime | None = None,
     code_version: str = "",
     run_as: Run | None = None,
 ) -> TrainingSetVersion:
@@ -203,6 +224,9 @@ def create_training_set(
         known_at: "event", or "known": only values that were known at the spine's time. A mapping says so for some views.
         skip_nulls: Take the latest value that is not null; a mapping says so for some views.
         event_time: The spine's column with the time.
+        label: `view:label` of a label view: the target, with the column `label_known`. Rows whose label is null or not known
+            are left out. Default: the spine has the label.
+        known_by: Only labels that were known at this moment. Default: the newest time in the label view's table.
         code_version: Of the caller's code; another one makes a new version.
         run_as: The run that this is a part of. Default: a run of its own.
 
@@ -217,15 +241,17 @@ def create_training_set(
         "features": " ".join(wanted.texts),
         **wanted.options.to_dict(),
         **({"feature_sets": " ".join(item.id for item in wanted.sets)} if wanted.sets else {}),
+        **({"label": str(label_reference(label)), "known_by": str(known_by)} if label is not None else {}),
     }
     work = Work(_table(name), None, code_version, run_as or new_run(), params, f"Training set {name}.")
 
     def body(tx: Transaction) -> None:
         resolved = resolve(tx, wanted, rows, versions=one_of(versions, pins))
+        target = None if label is None else resolve_label(tx, label, versions=one_of(versions, pins), known_by=known_by)
         if tx.current(_table(name)):
             tx.then(lambda done: pin_training_set(tx.lake, published(tx.lake, name, done)))
             return
-        stage_training_set(tx, name, rows, resolved)
+        stage_training_set(tx, name, rows, resolved, label=target)
 
     _, done = run(lake, recorder, work, body)
     return published(lake, name, done)
@@ -281,7 +307,8 @@ def _lookback(lake: Lake, item: Mapping[str, Any]) -> Lookback:
     """Of the features of one view, by the commit that the manifest names."""
     serving = item["serving"]
     try:
-        described = find_serving(lake.table(item["table"]).at(item["version"]))
+        named = [one["sha256"] for one in item.get("definitions", ()) if one["sha256"]]
+        described = find_serving(lake.table(item["table"]).at(item["version"]), *named[:1])
     except AssayError:  # erased, or not to be read by the actor
         return Lookback(item["view"], tuple(columns_of_keys(item)), None, "cannot be asked how far back its rows look")
     view = described[1] if described is not None else {}
@@ -314,7 +341,7 @@ def pin_training_set(lake: Lake, made: TrainingSetVersion) -> None:
     name = f"{_pin_prefix(made.name, made.snapshot.version)}{made.snapshot.table_id[:8]}"
     if any(item.name == name for item in pins(lake)):
         return
-    described = made.manifest["features"]
+    described = (*made.manifest["features"], *made.manifest.get("used", ()))
     lookups = {item["table"] for item in described if Serving.from_dict(item["serving"]).kind == "lookup"}
     inputs = [_to_keep(Slice.from_dict(item), lookups) for item in made.manifest["inputs"]]
     # A set that was found to be current may have lost inputs since, if nobody had pinned them.
@@ -369,7 +396,7 @@ def _feature_set(resolved: Resolved) -> str:
             [item["view"], {k: v for k, v in item["serving"].items() if k != "kind"}, feature, *_in_role(item)],
             sort_keys=True,
         )
-        for item in resolved.described
+        for item in (*resolved.described, *resolved.used)
         for feature in item["features"]
     )
     return digest_of(parts)
@@ -381,9 +408,14 @@ def _in_role(item: Mapping[str, Any]) -> list[Any]:
 
 def _column_lineage(resolved: Resolved) -> dict[str, Any]:
     lineage: dict[str, Any] = {}
+    for item in resolved.computed:
+        if not item.hidden:
+            lineage[item.output] = {"direct": list(item.direct), "indirect": list(item.indirect)}
     for item in resolved.described:
         chosen_by = Serving.from_dict(item["serving"]).columns()
         for feature in item["features"]:
+            if feature["column"] in lineage:
+                continue
             lineage[feature["column"]] = {
                 "direct": [(item["table"], feature["name"])],
                 "indirect": [(item["table"], column) for column in chosen_by],

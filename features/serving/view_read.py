@@ -93,24 +93,26 @@ def key_types(
     frame: pl.LazyFrame,
     spine: Mapping[str, pl.DataType],
     columns: Mapping[str, str] | None = None,
+    *,
+    called: str = "the spine",
 ) -> tuple[pl.DataType, ...]:
     """The types in which the spine's keys are compared with those of the view `name`: the view's own. `columns`: the spine's
-    names of keys, where they are other ones.
+    names of keys, where they are other ones. `called`: what the error calls the spine.
 
     Raises AssayError if a key is missing, or could not match.
     """
     table, named = frame.collect_schema(), columns or {}
     asked = {key: named.get(key, key) for key in serving.keys}
-    mapped = f" by the spine's {list(asked.values())}" if named else ""
-    require_columns(spine, list(asked.values()), f"view {name!r} joins on {list(serving.keys)}{mapped}; the spine")
+    mapped = f" by {list(asked.values())} of {called}" if named else ""
+    require_columns(spine, list(asked.values()), f"view {name!r} joins on {list(serving.keys)}{mapped}; {called}")
     require_columns(table, serving.keys, f"the table of view {name!r}")
     for key, column in asked.items():
         ours, theirs = table[key], spine[column]
         same_kind = ours == theirs or (ours.is_integer() and theirs.is_integer()) or pl.Null in (ours, theirs)
         if ours.is_float() or not (same_kind or (is_text(ours) and is_text(theirs))):
             raise AssayError(
-                f"key {column!r} is {theirs} in the spine and {ours} in view {name!r}: "
-                "cast the spine's column to the view's type (floating-point keys never match reliably)"
+                f"key {column!r} is {theirs} in {called} and {ours} in view {name!r}: "
+                "cast it to the view's type (floating-point keys never match reliably)"
             )
     return tuple(pl.String() if is_text(table[key]) else table[key] for key in serving.keys)
 

@@ -49,9 +49,10 @@ def write_commit(
     metadata: Mapping[str, str],
     *,
     partitioned: bool,
+    table_metadata: Mapping[str, object] | None = None,
 ) -> bool | None:
-    """Commit a version. False: somebody else has committed it. None: the file system has no links, so that nothing was
-    done."""
+    """Commit a version, with other `metaData` of the table where that is given. False: somebody else has committed it. None:
+    the file system has no links, so that nothing was done."""
     now = int(time.time() * 1000)
     parameters = {"mode": "Append"} | ({"partitionBy": json.dumps([PARTITION])} if partitioned else {})
     info = {
@@ -61,7 +62,13 @@ def write_commit(
         "engineInfo": _engine(),
         **metadata,
     }
-    actions = [{"commitInfo": info}, *(_add(file, now) for file in added), *(_remove(file, now) for file in removed)]
+    described = [{"metaData": dict(table_metadata)}] if table_metadata is not None else []
+    actions = [
+        {"commitInfo": info},
+        *described,
+        *(_add(file, now) for file in added),
+        *(_remove(file, now) for file in removed),
+    ]
     content = "\n".join(json.dumps(action, ensure_ascii=False, separators=(",", ":")) for action in actions)
     try:
         return storage.put_new(commit_path(table, version), content.encode())

@@ -28,7 +28,7 @@ FOLDER = "_index"
 FILE = "tables.db"
 MEMORY = ":memory:"
 LIVE = 2**62  # until which version something holds that the latest one holds
-_FORMAT = 10  # of the tables below: an index of another format is made anew
+_FORMAT = 11  # of the tables below: an index of another format is made anew
 _OPEN = 8  # at most so many indexes are open at once
 _WAIT_SECONDS = 30.0
 
@@ -44,13 +44,20 @@ CREATE TABLE commits (
     all_rows INTEGER NOT NULL, all_partitions INTEGER NOT NULL, all_files INTEGER NOT NULL, /* that this version holds */
     all_written INTEGER NOT NULL, all_writers INTEGER NOT NULL, /* partitions and commits that its rows come from */
     writes INTEGER NOT NULL, /* how many commits up to this one wrote rows */
+    definition TEXT, /* of the view that its rows were computed by (null: none is recorded) */
+    definitions INTEGER NOT NULL, /* how many different ones the rows have that this version holds */
     PRIMARY KEY (t, version)) WITHOUT ROWID;
 CREATE INDEX written ON commits (t, partition, version) WHERE written;
 CREATE INDEX held ON commits (t, until, version, verdict) WHERE written;
 CREATE INDEX damage ON commits (t, version) WHERE damaged;
+CREATE INDEX whole ON commits (t, version) WHERE definitions < 2;
+CREATE INDEX defined ON commits (t, definition, version) WHERE definition IS NOT NULL;
 CREATE TABLE verdicts (id INTEGER PRIMARY KEY, t INTEGER NOT NULL, checks TEXT NOT NULL, UNIQUE (t, checks));
 CREATE TABLE live ( /* how many commits say so whose rows the latest version holds (0: nothing) */
     t INTEGER NOT NULL, verdict INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (t, verdict)) WITHOUT ROWID;
+CREATE TABLE definitions ( /* how many commits have it whose rows the latest version holds */
+    t INTEGER NOT NULL, definition TEXT NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, /* its first version */
+    PRIMARY KEY (t, definition)) WITHOUT ROWID;
 CREATE TABLE sections (t INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (t, name, version)) WITHOUT ROWID;
 CREATE TABLE metadata (t INTEGER NOT NULL, version INTEGER NOT NULL, metadata TEXT, protocol TEXT,
@@ -74,6 +81,7 @@ _OF_A_TABLE = (
     "commits",
     "verdicts",
     "live",
+    "definitions",
     "sections",
     "metadata",
     "files",

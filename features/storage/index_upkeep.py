@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from assay.errors import AssayError
+from assay.features.definitions.recorded import definition_of
 from assay.features.storage.commit_metadata import Commit, FormatTooNew, parse_commit
 from assay.features.storage.delta_log import commit_info, commit_path, displaced_by, parse_log, read_files
 from assay.features.storage.index_store import LIVE, forget
@@ -191,9 +192,9 @@ def _insert_commit(
     total: tuple[int, int, int],
 ) -> None:
     """One that is damaged is None."""
-    facts, verdict = (0, None, None, "", None, "", "", 0), None
-    sql = "SELECT all_written, all_writers, writes FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
-    partitions, writers, writes = connection.execute(sql, (t,)).fetchone() or (0, 0, 0)
+    facts, verdict, definition = (0, None, None, "", None, "", "", 0), None, None
+    sql = "SELECT all_written, all_writers, writes, definitions FROM commits WHERE t = ? ORDER BY version DESC LIMIT 1"
+    partitions, writers, writes, definitions = connection.execute(sql, (t,)).fetchone() or (0, 0, 0, 0)
     if commit is not None:
         with suppress(*DAMAGE):  # checks that are not what they must be say nothing
             verdict = _verdict(connection, t, Verdict.of(commit).to_text())
@@ -216,7 +217,11 @@ def _insert_commit(
                 if commit.confirms is None:
                     _end_rows(connection, t, version, commit.partition)
             _count(connection, t, verdict, 1)
-    row = (t, version, sha256, int(commit is None), *facts, LIVE, LIVE, verdict, *total, partitions, writers, writes)
+            definition = definition_of(commit.view) or None
+            _count_definition(connection, t, definition, 1, version)
+            definitions = _definitions(connection, t)
+    counts = (*total, partitions, writers, writes)
+    row = (t, version, sha256, int(commit is None), *facts, LIVE, LIVE, verdict, *counts, definition, definitions)
     connection.execute(f"INSERT INTO commits VALUES ({', '.join('?' * len(row))})", row)
 
 
@@ -231,9 +236,10 @@ def _is_written(connection: sqlite3.Connection, t: int, partition: str | None) -
 
 def _end_commits(connection: sqlite3.Connection, t: int, version: int, partition: str | None) -> int:
     """A partition was replaced: what others wrote to it is not held any more. How many commits that were."""
-    ended = connection.execute(f"SELECT verdict FROM {_LIVE_COMMITS}", (t, partition, LIVE)).fetchall()
-    for (verdict,) in ended:
+    ended = connection.execute(f"SELECT verdict, definition FROM {_LIVE_COMMITS}", (t, partition, LIVE)).fetchall()
+    for verdict, definition in ended:
         _count(connection, t, verdict, -1)
+        _count_definition(connection, t, definition, -1, version)
     sql = f"UPDATE {_LIVE_COMMITS.replace(' WHERE', ' SET until = ? WHERE')}"
     connection.execute(sql, (version, t, partition, LIVE))
     return len(ended)
@@ -249,6 +255,19 @@ def _count(connection: sqlite3.Connection, t: int, verdict: int | None, more: in
     """Carry on how many commits that the latest version holds have a verdict: counting them would take longer with every day."""
     sql = "INSERT INTO live VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number"
     connection.execute(sql, (t, verdict or 0, more))
+
+
+def _count_definition(connection: sqlite3.Connection, t: int, definition: str | None, more: int, version: int) -> None:
+    """Likewise how many of them have a definition, and which version was the first that had it."""
+    if definition is not None:
+        sql = "INSERT INTO definitions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number"
+        connection.execute(sql, (t, definition, more, version))
+
+
+def _definitions(connection: sqlite3.Connection, t: int) -> int:
+    """How many different definitions the rows of the latest version have. A table has few, ever."""
+    sql = "SELECT COUNT(*) FROM definitions WHERE t = ? AND number > 0"
+    return connection.execute(sql, (t,)).fetchone()[0]
 
 
 def _verdict(connection: sqlite3.Connection, t: int, checks: str | None) -> int | None:

@@ -41,8 +41,8 @@ class MissingSetting:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        times = {name: datetime.fromisoformat(data[name]) for name in ("since", "seen")}
-        return cls(**{**data, **times})
+        times: dict[str, Any] = {name: datetime.fromisoformat(data[name]) for name in ("since", "seen")}
+        return cls(**(dict(data) | times))
 
 
 def keep_missing_settings(

@@ -82,7 +82,8 @@ class Predictions(Section):
     `answered` of each row, sorted by id (see `assay.lineage.predictions.answers`). `joined` says how the features were joined
     (`known_at`, `skip_nulls`), `spine` where the rows come from: its `table` and the column with their `event_time`, or that
     a function gave them (`built`), with the keys by which it looked into further tables (`lookups`). Both are empty where nobody
-    recorded it.
+    recorded it. `uses` are the references that on-demand features were computed of, `request` the columns of each row that hold
+    their other inputs.
     """
 
     name: ClassVar[str] = "predictions"
@@ -97,6 +98,8 @@ class Predictions(Section):
     answers: str = ""
     joined: Mapping[str, Any] = field(default_factory=dict)
     spine: Mapping[str, Any] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
+    request: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,8 @@ NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EX
 Options = Callable[[], dict[str, str]]
 """Gives the options of an object store from the settings of the process that calls it. Pickled by name."""
 
+_Paths = list[str]  # `Storage` has a method of the name `list`
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -147,7 +149,7 @@ class Storage:
         info = self._remote.get_file_info([path])[0]
         return info.size if info.is_file else None
 
-    def list(self, folder: str, having: tuple[str, ...] = ("",)) -> list[str]:
+    def list(self, folder: str, having: tuple[str, ...] = ("",)) -> _Paths:
         """Files directly in a folder, sorted, whose names have one of these texts in them; no folder is an empty one."""
         if self.is_local:
             try:
@@ -163,7 +165,7 @@ class Storage:
         entries = self._remote.get_file_info_selector(folder, True, False)
         return sorted(item.path for item in entries if item.is_file and any(t in item.base_name for t in having))
 
-    def walk(self, folder: str = "") -> list[str]:
+    def walk(self, folder: str = "") -> _Paths:
         """All files below a folder, sorted."""
         if self.is_local:
             root = Path(self.root)

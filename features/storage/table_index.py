@@ -16,6 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assay.errors import AssayError
+from assay.features.definitions.indexed import (
+    Defined,
+    defined_at,
+    last_whole,
+    newest_of,
+    partitions_by_definition,
+)
 from assay.features.storage.commit_metadata import Commit, parse_commit
 from assay.features.storage.delta_log import commit_info, commit_path, parse_log, versions
 from assay.features.storage.index_store import LIVE, forget, index_store
@@ -243,11 +250,12 @@ class TableIndex:
         )
         return next(iter(self._column(sql, version=version)), None)
 
-    def committed(self, version: int, until: int | None = None) -> list[int]:
-        """The versions up to this one that were committed at or before a time (ms since 1970 UTC), newest first."""
+    def committed(self, version: int, until: int | None = None, most: int = -1) -> list[int]:
+        """The versions up to this one that were committed at or before a time (ms since 1970 UTC), the newest first, at most so
+        many (-1: all)."""
         sql = """SELECT version FROM commits WHERE t = :t AND NOT damaged AND version <= :version
-            AND (:until IS NULL OR at <= :until) ORDER BY version DESC"""
-        return self._column(sql, version=version, until=until)
+            AND (:until IS NULL OR at <= :until) ORDER BY version DESC LIMIT :most"""
+        return self._column(sql, version=version, until=until, most=most)
 
     def with_section(self, name: str, version: int, *, newest: bool = False) -> list[int]:
         """The versions up to this one whose commits have a section (`serving`, `manifest`, …), oldest first; or only the
@@ -270,11 +278,16 @@ class TableIndex:
         sql = "SELECT version, partition, sha256, path FROM sources WHERE t = :t ORDER BY version, path"
         return [Delivered(*row) for row in self._rows(sql)]
 
-    def changes(self, since: int, until: int) -> list[tuple[int, str | None]]:
-        """Every (version, partition) after `since` and up to `until` that changed what the table holds, in order."""
-        sql = """SELECT since, partition FROM files WHERE t = :t AND since > :since AND since <= :until
-            UNION SELECT until, partition FROM files WHERE t = :t AND until > :since AND until <= :until"""
-        return sorted(self._rows(sql, since=since, until=until), key=lambda row: (row[0], row[1] or ""))
+    def changes(
+        self, since: int, until: int, partitions: Sequence[str] | None = None, excluded: Sequence[str] = ()
+    ) -> list[tuple[int, str | None]]:
+        """Every (version, partition) after `since` and up to `until` that added or removed files (of a slice), in order."""
+        among, by = _among(partitions, excluded), _by(partitions)
+        came, went = (by or f"INDEXED BY files_{bound}" for bound in ("since", "until"))
+        sql = f"""SELECT since, partition FROM files {came} WHERE t = :t AND since > :since AND since <= :version {among}
+            UNION SELECT until, partition FROM files {went} WHERE t = :t AND until > :since AND until <= :version {among}"""
+        found = self._sliced(sql, until, partitions, excluded, since=since)
+        return sorted(found, key=lambda row: (row[0], row[1] or ""))
 
     def by_runs(self, version: int, most: int) -> list[int]:
         """The newest versions up to this one that a run of ours made, the newest first."""
@@ -286,6 +299,24 @@ class TableIndex:
         """How many versions up to this one a run of ours made."""
         sql = "SELECT COUNT(*) FROM commits WHERE t = :t AND run_id IS NOT NULL AND version <= :version"
         return self._column(sql, version=version)[0]
+
+    # -- definitions -----------------------------------------------------------------------------------------------
+
+    def defined(self, version: int) -> Defined:
+        """The definitions that rows of the table were computed by, up to a version."""
+        return self._found(lambda connection: defined_at(connection, self.known.id, version))
+
+    def last_whole(self, definition: str, version: int) -> int | None:
+        """The newest version, up to this one, that wrote rows of a definition and after which all rows had it."""
+        return self._found(lambda connection: (last_whole(connection, self.known.id, definition, version),))[0]
+
+    def newest_of(self, definition: str, version: int) -> int | None:
+        """The newest version, up to this one, that wrote rows of a definition."""
+        return self._found(lambda connection: (newest_of(connection, self.known.id, definition, version),))[0]
+
+    def partitions_by_definition(self, version: int, partitions: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """The partitions that a version holds (among these) by the definition of their rows ("": none is recorded)."""
+        return self._found(lambda connection: partitions_by_definition(connection, self.known.id, version, partitions))
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -431,9 +462,11 @@ class TableIndex:
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
-    def _sliced(self, sql: str, version: int, partitions: Sequence[str] | None, excluded: Sequence[str]) -> list[Any]:
+    def _sliced(
+        self, sql: str, version: int, partitions: Sequence[str] | None, excluded: Sequence[str], **given: Any
+    ) -> list[Any]:
         wanted = {"partitions": None if partitions is None else json.dumps(list(partitions))}
-        return self._rows(sql, version=version, excluded=json.dumps(list(excluded)), **wanted)
+        return self._rows(sql, version=version, excluded=json.dumps(list(excluded)), **wanted, **given)
 
     def _column(self, sql: str, **given: Any) -> list[Any]:
         return [row[0] for row in self._rows(sql, **given)]

@@ -15,6 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from assay.errors import AssayError, refuse_case_twins
+from assay.features.definitions.recorded import definition_of
 from assay.features.storage.commit_metadata import CONFIRMS, Commit, to_metadata
 from assay.features.storage.commit_writer import CHECKPOINT_EVERY, checkpoint_if_due, is_plain, write_commit
 from assay.features.storage.delta_log import VOUCHES, displaced_by, far_back, unvouched
@@ -23,7 +24,7 @@ from assay.features.storage.parquet_files import PARTITION, EncodedFile, encode,
 from assay.features.storage.seals import seal
 from assay.features.storage.spool import Spool
 from assay.features.tables.freshness import PROMISE
-from assay.features.tables.kinds import is_sealed
+from assay.features.tables.kinds import Kind, has_definitions, is_sealed
 from assay.features.tables.lake import Lake, Table, TableMissing, TableState, column_types
 from assay.features.tables.run_record import RunResult, TableWrite
 
@@ -114,6 +115,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
     for file in files:
         lake.storage.put_once(f"{staged.table}/{file.path}", file.content)
     # In the commit too, so that lineage by column needs nothing but the lake.
+    described = {**done.sections, **(staged.sections or {})}
     columns = {"column_lineage": staged.column_lineage} if staged.column_lineage else {}
     metadata = to_metadata(
         run_id=done.work.run.id,
@@ -130,11 +132,12 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         mode=staged.mode,
         rows=staged.rows,
         run=done.work.run_facts(),
-        sections={**done.sections, **columns, **(staged.sections or {})},
+        sections={**described, **columns},
         extra={**done.extra, **(staged.extra or {})},
     )
     for attempt in range(ATTEMPTS):
-        state = _open_or_create(table, staged.like, partition, metadata, staged.constraints or {})
+        state = _open_or_create(table, staged, partition, metadata, definition_of(described.get("view")))
+        retyped = _retyped(state, staged.like)
         rest = {name: rule for name, rule in _constraints_of(state).items() if name not in (staged.constraints or {})}
         for rows in staged.frames() if rest else ():
             _check_constraints(staged.table, rows, rest)
@@ -146,7 +149,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
         nothing_new = wanted <= set(active) or (not staged.rows and bool(active))
         if wanted == set(active) or (staged.mode == "append" and nothing_new):
             previous = state.writer_of(partition)
-            same = staged.mode == "append" or (_same_verdict(previous, done) if previous is not None else False)
+            same = staged.mode == "append" or (previous is not None and _same_verdict(previous, done, staged))
             if previous is not None and same and not displaced_by(staged.extra or {}):
                 memoize(
                     lake, staged.table, partition, previous.version, fingerprint, done.contract, done.work.code_version
@@ -156,7 +159,7 @@ def publish(lake: Lake, staged: Staged, done: RunResult, fingerprint: str, read_
                 chain[CONFIRMS] = str(previous.version if previous.confirms is None else previous.confirms)
         gone = [] if staged.mode == "append" else [file for path, file in active.items() if path not in wanted]
         new = [file for file in files if file.path not in active]
-        if not _committed(state, new, gone, {**metadata, **chain}):
+        if not _committed(state, new, gone, {**metadata, **chain}, retyped):
             time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))
             continue
         for file in files:  # one that an old version had left behind may have been vacuumed just before the commit
@@ -180,17 +183,28 @@ def _vouched(state: TableState) -> dict[str, str]:
 
 
 def _committed(
-    state: TableState, new: Sequence[EncodedFile], gone: Sequence[DataFile], metadata: Mapping[str, str]
+    state: TableState,
+    new: Sequence[EncodedFile],
+    gone: Sequence[DataFile],
+    metadata: Mapping[str, str],
+    retyped: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Commit the next version. False when another writer came first."""
+    """Commit the next version, with other types of columns where they are given. False when another writer came first."""
     storage, table, version = state.table.lake.storage, state.table.name, state.version + 1
     paths = [file.path for file in (*new, *gone)]
     if storage.is_local and state.checkpointed is None and is_plain(state.protocol, state.configuration, paths):
-        done = write_commit(storage, table, version, new, gone, metadata, partitioned=state.partitioned)
+        done = write_commit(
+            storage, table, version, new, gone, metadata, partitioned=state.partitioned, table_metadata=retyped
+        )
         if done:
             checkpoint_if_due(state.table.uri, version)
         if done is not None:
             return done
+    if retyped is not None:
+        raise AssayError(
+            f"{table}: a changed definition gives columns of other types than the table has, which only Assay's own writer of "
+            "local tables can commit. Give the changed view another name."
+        )
     now = int(time.time() * 1000)
     removed = [
         RemoveAction(old.path, True, now, old.size, {PARTITION: old.partition} if old.partition else {}) for old in gone
@@ -233,13 +247,11 @@ def _written(staged: Staged, state: TableState, version: int, partition: str | N
 
 
 def _open_or_create(
-    table: Table,
-    frame: pl.DataFrame,
-    partition: str | None,
-    metadata: Mapping[str, str],
-    constraints: Mapping[str, str],
+    table: Table, staged: Staged, partition: str | None, metadata: Mapping[str, str], definition: str
 ) -> TableState:
-    """The latest version, with the frame's columns. Creates the table, or adds new columns; refuses changed types."""
+    """The latest version, with the columns of the staged rows. Creates the table, or adds new columns; refuses changed types,
+    unless they may change with the next commit."""
+    frame, constraints = staged.like, staged.constraints or {}
     try:
         state = table.open_unasked()
     except TableMissing:
@@ -251,8 +263,9 @@ def _open_or_create(
         )
     own = {PARTITION} if state.partitioned else set[str]()
     expected = {name: dtype for name, dtype in state.schema.items() if name not in own}
+    changes_types = _may_retype(state, staged, definition)
     for name, dtype in frame.schema.items():
-        if name in expected and expected[name] != dtype:
+        if name in expected and expected[name] != dtype and not changes_types:
             raise AssayError(
                 f"{table.name}: column {name!r} is {expected[name]} in the table and {dtype} in the new rows. "
                 "Cast it, or give the changed table a new name."
@@ -275,6 +288,28 @@ def _open_or_create(
         if not set(new) <= set(table.open_unasked().schema):  # another writer may have added the same columns
             raise
     return table.open_unasked()
+
+
+def _may_retype(state: TableState, staged: Staged, definition: str) -> bool:
+    """Whether the rows may have other types than the table: features by another definition than that of the last rows, and a
+    training set, which replaces all rows."""
+    if has_definitions(staged.table):
+        return bool(definition) and state.last_definition not in ("", definition)
+    return Kind.TRAINING.holds(staged.table) and staged.mode == "replace" and not state.partitioned
+
+
+def _retyped(state: TableState, like: pl.DataFrame) -> dict[str, Any] | None:
+    """The table's `metaData` with the types of a frame's columns, where they are other ones; older versions keep theirs."""
+    changed = [name for name, dtype in like.schema.items() if state.schema[name] != dtype]
+    if not changed:
+        return None
+    metadata = dict(state.index.metadata(state.version))
+    schema = json.loads(metadata["schemaString"])
+    types = {
+        field["name"]: field for field in json.loads(_delta_schema(like.select(changed), None).to_json())["fields"]
+    }
+    schema["fields"] = [types.get(field["name"], field) for field in schema["fields"]]
+    return metadata | {"schemaString": json.dumps(schema)}
 
 
 def _delta_schema(frame: pl.DataFrame, partition: str | None) -> Schema:
@@ -334,9 +369,9 @@ def _moved(state: TableState, since: int) -> bool:
 _COUNTS = ("name", "passed", "severity", "evaluated", "invalid", "unknown")
 
 
-def _same_verdict(commit: Commit, done: RunResult) -> bool:
-    """Whether the checks say the same of the commit's table, in counts, as they did when it was made, and the same is promised of
-    its age."""
+def _same_verdict(commit: Commit, done: RunResult, staged: Staged) -> bool:
+    """Whether the checks say the same of the commit's table, in counts, as they did when it was made, the same is promised of
+    its age, and the rows come from the same definitions."""
 
     def counts(checks: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         own = (check for check in checks if check["table"] == commit.table)
@@ -345,7 +380,17 @@ def _same_verdict(commit: Commit, done: RunResult) -> bool:
     promise = commit.extra.get(PROMISE)
     same = promise is None or promise == done.extra.get(PROMISE)
     same = same and commit.changes == done.sections.get("changes")
+    described = {**done.sections, **(staged.sections or {})}
+    same = same and definition_of(commit.view) == definition_of(described.get("view"))
+    same = same and _defined_by(commit.manifest) == _defined_by(described.get("manifest"))
     return same and counts(commit.checks) == counts(check.to_dict() for check in done.checks)
+
+
+def _defined_by(manifest: Mapping[str, Any] | None) -> list[str]:
+    """The definitions of features that a training set was made with."""
+    made = manifest or {}
+    described = (*made.get("features", ()), *made.get("used", ()), *filter(None, [made.get("label")]))
+    return sorted(one["sha256"] or "" for item in described for one in item.get("definitions", ()))
 
 
 def _note(table: str, partition: str | None) -> str:

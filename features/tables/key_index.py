@@ -150,6 +150,10 @@ class KeyIndex:
 
     def _keys(self, state: TableState, path: str) -> np.ndarray | None:
         """The fingerprints of a data file; None for one that was vacuumed."""
+        if (
+            state.table.lake.storage.size(f"{state.table.name}/{path}") is None
+        ):  # of many, cheaper than to try to read them
+            return None
         try:
             rows = pl.scan_parquet(f"{state.table.uri}/{path}", glob=False, hive_partitioning=False)
             present = rows.collect_schema().names()
@@ -271,7 +275,8 @@ def _parsed(path: Path, mark: tuple[int, ...]) -> _Kept:
     """An index as it was saved, read again where its file looks otherwise: it names every partition of its table."""
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     runs = tuple(_Run(name, length, checksum, tuple(marks)) for name, length, checksum, marks in data.pop("runs"))
-    return _Kept(**{**data, "partitions": tuple(data["partitions"]), "unread": tuple(data["unread"]), "runs": runs})
+    data |= {"partitions": tuple(data["partitions"]), "unread": tuple(data["unread"]), "runs": runs}
+    return _Kept(**data)
 
 
 def _commit_sha256(state: TableState, version: int) -> str | None:

@@ -19,6 +19,7 @@ class Kind(Enum):
     EMBEDDINGS = ("embeddings", "embeddings")
     PARTIALS = ("partials", "partials")
     FEATURES = ("features", "features")
+    LABELS = ("labels", "labels")
     TRAINING = ("training", "training")
     MODELS = ("models", "model")
     PREDICTIONS = ("predictions", "prediction")
@@ -50,6 +51,11 @@ def kind_of(table: str) -> Kind | None:
 def is_sealed(table: str) -> bool:
     """Whether a table proves something by itself, so that its commits are sealed (see `assay.features.storage.seals`)."""
     return kind_of(table) in (Kind.PREDICTIONS, Kind.MODELS, Kind.TRAINING)
+
+
+def has_definitions(table: str) -> bool:
+    """Whether its rows are computed by the definition of a view, which may change: then no reader gets rows of two."""
+    return kind_of(table) in (Kind.FEATURES, Kind.LABELS)
 
 
 def label_of(table: str) -> str:

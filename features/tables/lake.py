@@ -3,18 +3,19 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from assay.errors import AssayError
+from assay.features.definitions.indexed import Defined
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.delta_log import commit_path, versions
 from assay.features.storage.log_entry import DataFile
@@ -27,6 +28,8 @@ from assay.features.tables.changes import current_rows
 from assay.features.tables.digest import digest_of, writers_digest
 from assay.features.tables.guard import ALLOW_ALL, Action, Guard
 
+T = TypeVar("T")
+
 
 class TableMissing(AssayError):
     """The table does not exist (yet). `table` is its name."""
@@ -38,17 +41,23 @@ class TableMissing(AssayError):
 
 @dataclass(frozen=True)
 class Lake:
-    """All tables under one root. Holds no state, unless it is `remembering`: every call looks at the log."""
+    """All tables under one root. Holds no state, unless it is `remembering` or `at_one_moment`: every call looks at the log."""
 
     storage: Storage
     actor: str = field(default="", compare=False)
     guard: Guard = field(default=ALLOW_ALL, repr=False, compare=False)
     _latest: "dict[str, tuple[TableState, tuple[int, int]]] | None" = field(default=None, repr=False, compare=False)
+    _opened: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     def remembering(self) -> "Lake":
         """The same lake for someone who asks the same tables often: the latest state of each is kept for as long as no
         newer commit is beside it. Log files that are changed by hand, against the protocol, are not noticed."""
         return replace(self, _latest={}) if self.storage.is_local else self
+
+    def at_one_moment(self) -> "Lake":
+        """The same lake for whoever makes one answer of many questions: each version of a table is opened once, and its latest
+        is the one that was found first. Not to be kept any longer."""
+        return self if self._opened is not None else replace(self, _opened={})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without what it remembers, and without the options of an object store (see `Storage`)."""
@@ -67,6 +76,21 @@ class Lake:
         """Names of all tables (below a folder), sorted. Folders whose name starts with `_` are the lake's own."""
         found = _local_tables if self.storage.is_local else _remote_tables
         return sorted(name for name in found(self.storage, folder) if not name.startswith("_"))
+
+
+def once(lake: Lake, what: Hashable, make: Callable[[], T]) -> T:
+    """What `make` gives; where the lake is `at_one_moment`, what it gave the first time."""
+    known = lake._opened
+    if known is None:
+        return make()
+    if what not in known:
+        known[what] = make()
+    return known[what]
+
+
+def index_of(lake: Lake, table: str) -> TableIndex | None:
+    """The index of a table, up to the newest commit in its log; None where there is no log."""
+    return once(lake, ("index", table), lambda: open_index(lake.storage, table))
 
 
 def _unpickled(storage: Storage, actor: str, guard: Guard, remembering: bool) -> Lake:
@@ -90,6 +114,7 @@ def _local_tables(storage: Storage, folder: str) -> Iterator[str]:
 
 
 _FIRST_COMMIT = commit_path("", 0).rpartition("/")[2]
+_AT_ONCE = 20  # versions that are looked up together
 
 
 def _has_commits(log: Path) -> bool:
@@ -157,6 +182,9 @@ class Table:
         """As `at`, without asking the guard: for writers, which have asked whether they may write."""
         if version is not None and version < 0:
             raise AssayError(f"{self.name} has no version {version}: versions count from 0.")
+        return once(self.lake, ("version", self.name, version), lambda: self._of_version(version))
+
+    def _of_version(self, version: int | None) -> "TableState":
         if version is None and self.lake._latest is not None:
             return self._remembered(self.lake._latest)
         return self._open(version)
@@ -181,7 +209,7 @@ class Table:
 
     def _open(self, version: int | None) -> "TableState":
         try:
-            index = open_index(self.lake.storage, self.name)
+            index = index_of(self.lake, self.name)
             if index is None and self.exists():  # made at this moment
                 index = open_index(self.lake.storage, self.name)
         except OSError as problem:
@@ -226,6 +254,12 @@ class Table:
         """
         return self.at(version).current()
 
+    def served(self) -> "TableState":
+        """The newest version whose rows were all computed by one definition of their view: what readers of features get while
+        a changed definition is computed beside it. Of other tables the latest one."""
+        state = self.at()
+        return state if state.is_whole else self.at(state.defined.whole)
+
     def history(self, until: int | None = None) -> list[Commit]:
         """Every commit up to a version, oldest first."""
         return self.at(until).commits
@@ -259,6 +293,34 @@ class TableState:
         """The identity of this or an earlier version of the same table."""
         digest = hashlib.sha256(self.table.lake.storage.get(commit_path(self.table.name, version))).hexdigest()
         return Snapshot(self.table.name, self.table_id, version, digest, self.table.uri)
+
+    # -- definitions -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def defined(self) -> Defined:
+        """The definitions of the table's view that computed rows up to this version. Where the log has gaps, none is known."""
+        return Defined((), self.version, "") if self.checkpointed is not None else self.index.defined(self.version)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows that it holds were computed by one definition, as far as that is recorded."""
+        return self.defined.whole == self.version
+
+    @property
+    def last_definition(self) -> str:
+        """The definition of the rows that were written last; "" where none was ever recorded."""
+        known = self.defined.known
+        written = {digest: self.index.newest_of(digest, self.version) or 0 for digest in known}
+        return max(written, key=lambda digest: written[digest], default="")
+
+    def partitions_by_definition(self, partitions: Sequence[str] | None = None) -> dict[int, list[str]]:
+        """The partitions (among these) by the number of the definition that computed their rows; 0: none is recorded. A table
+        without partitions is called ""."""
+        if self.checkpointed is not None:
+            return {}
+        numbers = {digest: number for number, digest in enumerate(self.defined.known, 1)}
+        found = self.index.partitions_by_definition(self.version, partitions)
+        return {numbers.get(digest, 0): keys for digest, keys in found.items()}
 
     # -- columns and settings --------------------------------------------------------------------------------------
 
@@ -461,7 +523,21 @@ class TableState:
 
     def versions(self, until: datetime | None = None) -> list[int]:
         """The versions up to this one, committed at or before a time, newest first."""
-        return self.index.committed(self.version, None if until is None else int(until.timestamp() * 1000))
+        return list(self.newest_versions(until))
+
+    def newest_versions(self, until: datetime | None = None) -> Iterator[int]:
+        """The same one after the other: as many are looked up as are taken."""
+        last, limit = self.version, None if until is None else int(until.timestamp() * 1000)
+        while found := self.index.committed(last, limit, _AT_ONCE):
+            yield from found
+            last = found[-1] - 1
+
+    def changed_since(self, version: int, partitions: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[int]:
+        """The versions after an earlier one, and up to this, that added or removed files of a slice, oldest first. Where the log
+        has gaps that is not known: this version, if it is later."""
+        if self.checkpointed is not None:
+            return [self.version] if self.version > version else []
+        return sorted({changed for changed, _ in self.index.changes(version, self.version, partitions, excluded)})
 
     @property
     def last_commit(self) -> Commit:

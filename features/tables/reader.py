@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.definitions.mixed import mixed
 from assay.features.storage.snapshot import Slice
+from assay.features.tables.kinds import has_definitions, own_name
 from assay.features.tables.lake import Lake, TableMissing, TableState
 
 
@@ -29,7 +31,8 @@ class Reader:
 
         Args:
             name: The table's name.
-            version: The version to read; None is the one that is open already, or else the latest now.
+            version: The version to read; None is the one that is open already, or else the latest now: of features the latest
+                whose rows have one definition (`Table.served`).
 
         Raises:
             TableMissing: There is no such table (yet).
@@ -38,7 +41,9 @@ class Reader:
         known = self._open.get(name)
         if known is None:
             try:
-                known = self._open[name] = _OpenRead(self.lake.table(name).at(version))
+                table = self.lake.table(name)
+                served = version is None and has_definitions(name)
+                known = self._open[name] = _OpenRead(table.served() if served else table.at(version))
             except TableMissing:
                 self._absent.add(name)  # "there is nothing yet" was read too: what is decided on it must still hold
                 raise
@@ -59,7 +64,13 @@ class Reader:
 
         Args:
             As of `note`.
+
+        Raises:
+            MixedDefinitions: Features, of a version that is named, were computed by several definitions of their view.
+            AssayError: As `note`.
         """
+        if has_definitions(name) and not self.state(name, version).is_whole:
+            refuse_mixed(self.state(name, version), partitions)
         state = self.note(name, partitions, version=version, lookup=lookup, excluded=excluded)
         return state.scan(partitions, tuple(sorted(set(excluded))))
 
@@ -109,3 +120,12 @@ class Reader:
     def absent(self) -> frozenset[str]:
         """Tables that were asked for and not there."""
         return frozenset(self._absent)
+
+
+def refuse_mixed(state: TableState, partitions: Sequence[str] | None) -> None:
+    """Raise MixedDefinitions if rows of these partitions (None: of all) were computed by several definitions. Who has no
+    recorded definition differs from nobody."""
+    by_number = state.partitions_by_definition(partitions)
+    if len(by_number.keys() - {0}) > 1:
+        view = own_name(state.table.name)
+        raise mixed(view, f"{state.table.name}@{state.version}", by_number, state.defined.whole)

@@ -62,8 +62,12 @@ class Refusal:
         if not isinstance(data, Mapping):
             raise TypeError("a refusal is a JSON object")
         files = tuple((path, sha256) for path, sha256 in data.get("files", ()))
-        read = {"at": datetime.fromisoformat(data["at"]), "tables": tuple(data["tables"]), "files": files}
-        return cls(**{**data, **read})
+        read: dict[str, Any] = {
+            "at": datetime.fromisoformat(data["at"]),
+            "tables": tuple(data["tables"]),
+            "files": files,
+        }
+        return cls(**(dict(data) | read))
 
 
 def keep_refusal(lake: Lake, refusal: Refusal) -> None:

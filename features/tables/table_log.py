@@ -12,9 +12,9 @@ from assay.errors import AssayError
 from assay.features.storage.commit_metadata import Commit
 from assay.features.storage.log_entry import DataFile, Entry
 from assay.features.storage.snapshot import Slice, Snapshot
-from assay.features.storage.table_index import TableIndex, open_index
+from assay.features.storage.table_index import TableIndex
 from assay.features.tables.digest import digest_of
-from assay.features.tables.lake import Lake
+from assay.features.tables.lake import Lake, index_of, once
 
 
 @dataclass(frozen=True)
@@ -110,5 +110,9 @@ class TableLog:
 def read_log(lake: Lake, table: str) -> TableLog | None:
     """The log of a table, or None when there is no such table (any more). Raises Denied."""
     lake.allow("read", table)
-    index = open_index(lake.storage, table)
+    return once(lake, ("log", table), lambda: _read_log(lake, table))
+
+
+def _read_log(lake: Lake, table: str) -> TableLog | None:
+    index = index_of(lake, table)
     return TableLog(lake, table, index) if index is not None else None

@@ -118,6 +118,11 @@ class Transaction:
         """
         return self._decided or fingerprint(self.work, self.reads, self.sources, self.contract)
 
+    def decided_by(self, name: str, value: Any) -> None:
+        """A parameter of the work that only its reads say, such as by which definition features were computed. It enters the
+        fingerprint; given before `current` is asked."""
+        self.work = replace(self.work, params={**self.work.params, name: value})
+
     def current(self, *tables: str, as_then: Callable[[Commit], bool] | None = None) -> bool:
         """Whether these outputs already hold the result of exactly these inputs. If so the work is done: they are
         reported as unchanged outputs at the version that holds them, with the checks of that time. With `as_then` the code and
@@ -126,12 +131,13 @@ class Transaction:
         self._decided = self.fingerprint
         kept, made = [], None
         for name in tables:
-            state = self._own(name)
+            if (state := self._own(name)) is None:
+                return False
             if as_then is None:
-                commit = state and find_current(self.lake, state, self.work.partition, self.fingerprint)
+                commit = find_current(self.lake, state, self.work.partition, self.fingerprint)
             else:
-                commit = state and self._current_then(state, as_then)
-            if state is None or commit is None:
+                commit = self._current_then(state, as_then)
+            if commit is None:
                 return False
             kept.append((name, state, commit))
             made = made or commit
@@ -155,9 +161,10 @@ class Transaction:
         one was never made, or by other code."""
         moments: list[datetime] = []
         for name in tables:
-            state = self._own(name)
-            commit = state and state.writer_of(self.work.partition)
-            if state is None or commit is None or commit.code_version != self.work.code_version:
+            if (state := self._own(name)) is None:
+                return None
+            commit = state.writer_of(self.work.partition)
+            if commit is None or commit.code_version != self.work.code_version:
                 return None
             moments.append(confirmed_at(self.lake, state, self.work.partition, commit))
         return min(moments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from assay.features.views.names import check_name
 
 # How Polars serialises a Python function inside an expression: as a pickle, which differs from process to process.
 _PYTHON = frozenset({"AnonymousFunction", "AnonymousAgg", "callback", "Map"})
+_PLUGIN = "FfiPlugin"  # a function in a shared library on this machine
 _ACROSS_ROWS = frozenset({"Agg", "Over", "Rolling"})
 # What texts are asked, and what leaves them about as long as they were. Others pad, replace, join or repeat them.
 _BOUNDED = frozenset(
@@ -99,6 +101,38 @@ def is_aggregation(expr: pl.Expr) -> bool:
 def expression_digest(expr: pl.Expr) -> str:
     """SHA-256 of the whole expression with all its parameters, which its printed text leaves out."""
     return hashlib.sha256(json.dumps(_tree(expr), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def expression_tree(expr: pl.Expr) -> Any:
+    """The whole expression as JSON, from which `expression_from` makes it again."""
+    return _tree(expr)
+
+
+def expression_from(tree: Any, where: str) -> pl.Expr:
+    """The expression of a tree, which may come from elsewhere.
+
+    Raises AssayError, naming `where`, for one that would run code which the tree does not show (a Python function, a plugin), and
+    for one that this release of Polars does not read.
+    """
+    if not {*_PYTHON, _PLUGIN}.isdisjoint(_every_tag(tree)):
+        raise AssayError(f"{where} calls a Python function or a plugin, which is not run from a definition")
+    try:
+        return pl.Expr.deserialize(io.StringIO(json.dumps(tree)), format="json")
+    except (PolarsError, ValueError, TypeError):
+        raise AssayError(
+            f"{where} is written in a form that Polars {pl.__version__} does not read: define it again with this release"
+        ) from None
+
+
+def _every_tag(tree: Any) -> Iterator[str]:
+    """The kinds of node in a serialised expression, wherever they are."""
+    if isinstance(tree, dict):
+        for tag, child in tree.items():
+            yield tag
+            yield from _every_tag(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _every_tag(child)
 
 
 def _tree(expr: pl.Expr) -> Any:

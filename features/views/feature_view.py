@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError, refuse_case_twins
+from assay.features.tables.kinds import Kind
 from assay.features.tables.serving import Serving
 from assay.features.views.columns import ColumnLineage
 from assay.features.views.entity import Entity
@@ -73,6 +74,11 @@ class FeatureView:
             parse_duration(self.max_age, f"{where}: max_age")
         object.__setattr__(self, "features", tuple(self.features))
         object.__setattr__(self, "transformation", self._engine(where))
+        if labels := [table for table in self.transformation.sources() if Kind.LABELS.holds(table)]:
+            raise AssayError(
+                f"{where} reads {labels[0]}: labels became known after the moments that they are about, so that features which "
+                "are made from them would know the answer"
+            )
         if not self.entity.keys and self.transformation.lookback():
             raise AssayError(f"{where}: windows are of an entity's events; give the view an entity with keys")
         times = [self.event_time, *([self.known_time] if self.known_time else [])]
@@ -95,6 +101,11 @@ class FeatureView:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features, in order."""
         return tuple(feature["name"] for feature in self.transformation.definition()["features"])
+
+    @property
+    def table(self) -> str:
+        """The table with its rows."""
+        return Kind.FEATURES.table(self.name)
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -164,7 +175,7 @@ class FeatureView:
     def metadata(self) -> dict[str, Any]:
         """What a commit of the view's rows says of it, by section: `tx.describe(**view.metadata())`. Readers need no more."""
         rows_read = [item.to_dict() for item in self.transformation.rows_read()]
-        view = self.definition() | {"rows_read": rows_read} | _given({"about": self.about()})
+        view = self.definition() | {"sha256": self.digest(), "rows_read": rows_read} | _given({"about": self.about()})
         return {"serving": self.serving(), "view": view}
 
     def about(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def sources(connection: sa.Connection, limit: int, offset: int, name: str | None
     return [Source(text, *spans[text]) for text in page if text in spans], total
 
 
-def _datasets_of_sources(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+def _datasets_of_sources(*columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
     same = sa.and_(datasets.c.namespace == labels.c.namespace, datasets.c.name == labels.c.name)
     joined = labels.join(datasets, same).join(
         mentions, sa.and_(mentions.c.kind == DATASET, mentions.c.entity == datasets.c.id)

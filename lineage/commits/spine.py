@@ -34,9 +34,9 @@ class TakenIn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spine:
-    """`keys` identify a row, `references` are the features that it was given, `ways` how they may have been joined (several where
-    nobody wrote it down), `event_time` is the column with its time. `source`: the table that the rows come from and the column
-    of that which became the time, as `sections.Predictions.spine`.
+    """`keys` identify a row, `references` are the features that it was given and those that these were computed of, `ways` how
+    they may have been joined (several where nobody wrote it down), `event_time` is the column with its time. `source`: the table
+    that the rows come from and the column of that which became the time, as `sections.Predictions.spine`.
 
     A row of the spine gives a prediction its keys, its time and its text, and nothing else."""
 
@@ -93,7 +93,7 @@ def spine_of_predictions(commits: CommitGraph, commit: Commit) -> Spine:
     if described is None:
         return Spine((), (), _EITHER)
     ways = (JoinOptions.from_dict(described.joined),) if described.joined else _as_learnt(commits, commit)
-    return Spine(described.keys, described.features, ways, described.spine)
+    return Spine(described.keys, (*described.uses, *described.features), ways, described.spine)
 
 
 def spine_of_training(commit: Commit) -> Spine | None:
@@ -102,7 +102,8 @@ def spine_of_training(commit: Commit) -> Spine | None:
     if not {"references", "known_at", "skip_nulls"} <= set(manifest):
         return None
     options = JoinOptions.from_dict(manifest)
-    return Spine((), tuple(manifest["references"]), (options,), event_time=options.event_time)
+    references = (*manifest.get("uses", ()), *manifest["references"])
+    return Spine((), references, (options,), event_time=options.event_time)
 
 
 def _as_learnt(commits: CommitGraph, commit: Commit) -> tuple[JoinOptions, ...]:

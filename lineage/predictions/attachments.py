@@ -106,7 +106,9 @@ def searched(frame: pl.DataFrame) -> list[Snapshot]:
 
 def in_words(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The attachments of one row in words: name and text of those that are there."""
-    lines = [(name.replace("_", " "), str(row[name])) for name in (PROMPT, EXPLANATION) if row.get(name) is not None]
+    lines: list[tuple[str, str]] = [
+        (name.replace("_", " "), str(row[name])) for name in (PROMPT, EXPLANATION) if row.get(name) is not None
+    ]
     item = row.get(RETRIEVAL)
     if isinstance(item, Mapping) and {"snapshot", "hits"} <= set(item):
         snapshot, hits = item["snapshot"], item["hits"]

@@ -132,7 +132,9 @@ def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPredi
     outputs: dict[str, None] = {}
     keys: dict[str, None] = {}
     confidence = [CONFIDENCE] if CONFIDENCE in state.schema else []
-    rows = pl.DataFrame()
+    rows, conditions = pl.DataFrame(), sought.conditions
+    # A file from before there was one of these columns has no such row.
+    needed = {name for condition in conditions for name in condition.meta.root_names()}
     for file, last in files_with_ids(state, *sought.bounds):
         if rows.height >= limit and last is not None and last[:_TIME] < rows[ID][-1][:_TIME]:
             break  # this file, and those after it, hold only older ones
@@ -150,7 +152,7 @@ def newest_in(state: TableState, sought: Sought, limit: int) -> list[LoggedPredi
             storage_options=storage.options or None,
         )
         there = frame.collect_schema()
-        new = frame.filter(*sought.conditions) if set(_columns(sought)) <= set(there) else frame.clear()
+        new = frame.filter(*conditions) if needed <= set(there) else frame.clear()
         found = new.select(name for name in wanted if name in there).collect()
         if "run_id" in found.columns:
             times = {commit.run_id: commit.timestamp for commit in commits}
@@ -194,11 +196,6 @@ def _logged(
             about,
         )
         answered.add(question)
-
-
-def _columns(sought: Sought) -> list[str]:
-    """The columns that the conditions look at: a file from before there was one of them has no such row."""
-    return [name for condition in sought.conditions for name in condition.meta.root_names()]
 
 
 def first_id(moment: datetime) -> str:

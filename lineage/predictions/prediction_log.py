@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.serving.feature_refs import find_serving, planned_of
 from assay.features.serving.inputs import Input, read_input
 from assay.features.serving.join_options import JoinOptions, KnownAt
 from assay.features.serving.models import ModelMissing, ModelVersion, find_model
@@ -238,10 +239,12 @@ def stage_predictions(
             f"the frame of {table}: {unknown} of {frame.height} rows have no value in a key ({', '.join(keys)}), so that "
             "nobody could say whom they are about. Leave them out, or give the keys."
         )
+    uses, inputs_of_request = _on_demand(tx, features, frame, table)
+    kept = [*keys, *inputs_of_request]
     if feature_columns:
         digests = row_digests(frame, feature_columns).alias(DIGEST)
-        frame = frame.drop([name for name in feature_columns if name not in keys]).with_columns(digests)
-    named_outputs = checked_outputs(outputs, frame.columns, keys, f"the frame of {table}")
+        frame = frame.drop([name for name in feature_columns if name not in kept]).with_columns(digests)
+    named_outputs = checked_outputs(outputs, frame.columns, kept, f"the frame of {table}")
     ids = prediction_ids(model, model_version, frame, keys)
     if ids.n_unique() < len(ids):
         raise AssayError(
@@ -274,6 +277,8 @@ def stage_predictions(
         answers=merkle.root(answer_leaves(new, answered)).hex(),
         joined=dict(joined or {}),
         spine=dict(spine or {}),
+        uses=uses,
+        request=inputs_of_request,
     )
     tx.write(table, new, mode="append", statistics=(ID,), sections={"predictions": described})
     return ids.to_list()
@@ -318,6 +323,28 @@ def _keys(tx: Transaction, frame: pl.DataFrame, table: str, features: Sequence[s
     if not keys:
         raise AssayError(f"{table}: it is not known which columns identify a prediction. Pass them as `keys`.")
     return keys
+
+
+def _on_demand(
+    tx: Transaction, features: Sequence[str], frame: pl.DataFrame, table: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What on-demand features among those that were joined use: references, and columns of the frame, which must be there so
+    that the features can be computed again."""
+    read = {item.snapshot.table for item in tx.reads if not item.lookup}
+    views = dict.fromkeys(Reference.parse(text).view for text in features)
+    views = [view for view in views if Kind.FEATURES.table(view) in read]
+    served = {view: find_serving(tx.state(Kind.FEATURES.table(view))) for view in views}
+    computed = [view for view, how in served.items() if how is not None and how[0].kind == "on_demand"]
+    if not computed:
+        return (), ()
+    planned, _ = planned_of(tx, [text for text in features if Reference.parse(text).view in computed])
+    missing = [name for name in planned.inputs if name not in frame.columns]
+    if missing:
+        raise AssayError(
+            f"the frame of {table} lacks {missing}, of which {', '.join(computed)} {'is' if len(computed) == 1 else 'are'} "
+            "computed: log them too, so that the features can be verified."
+        )
+    return planned.uses, tuple(planned.inputs)
 
 
 def _known(tx: Transaction, table: str, ids: pl.Series) -> pl.Series:

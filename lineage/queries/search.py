@@ -158,7 +158,8 @@ def search(
 ) -> list[GraphNode]:
     """Nodes of the graph: datasets (at their latest version) and jobs by their words, and runs by the beginning of their id."""
     wanted: set[Kind] = set(kinds or ("dataset", "job", "run"))
-    wanted |= {"version"} if "dataset" in wanted else set()
+    if "dataset" in wanted:
+        wanted.add("version")
     hits = search_all(store, text, kinds=wanted, limit=limit).hits
     return list({node.id: node for node in nodes_of(store, hits).values()}.values())
 

@@ -8,19 +8,26 @@ from typing import Any
 import polars as pl
 
 from assay.errors import AssayError
+from assay.features.catalogue.readable import served_features
 from assay.features.embeddings.keys import TEXT_KEY
 from assay.features.serving.as_of_join import as_of_join
-from assay.features.serving.feature_refs import find_serving
+from assay.features.serving.feature_refs import find_serving, join, resolve, spine_columns
+from assay.features.serving.join_options import JoinOptions
 from assay.features.serving.references import Reference
+from assay.features.serving.relevant_partitions import partitions_as_of
+from assay.features.serving.request import Request
 from assay.features.serving.served import served
 from assay.features.storage.parquet_files import PARTITION
 from assay.features.storage.snapshot import Slice
 from assay.features.tables.kinds import Kind, own_name
 from assay.features.tables.lake import Lake, TableState
+from assay.features.tables.reader import Reader
 from assay.features.tables.serving import Serving
 from assay.lineage.commits.graph import CommitGraph
 from assay.lineage.commits.spine import Spine, TakenIn, spine_of_predictions
+from assay.lineage.tracing.rows_read import rows_where
 from assay.lineage.tracing.trace import Trace
+from assay.own_columns import CHANGE
 
 MOMENT, PLACE = "__moment", "__partition"  # of the row that was served
 
@@ -64,7 +71,8 @@ def features_seen(lake: Lake, trace: Trace) -> list[FeaturesSeen]:
 
 def reads_of_views(trace: Trace) -> list[Slice]:
     described = trace.root.commits[-1].predictions
-    order = list(dict.fromkeys(Reference.parse(text).view for text in described.features)) if described else []
+    texts = (*described.features, *described.uses) if described else ()
+    order = list(dict.fromkeys(Reference.parse(text).view for text in texts))
     direct = {
         own_name(item.snapshot.table): item
         for item in trace.root.commits[-1].inputs
@@ -80,18 +88,38 @@ def seen_of(lake: Lake, trace: Trace, read: Slice, version: int | None = None) -
     serving, _ = find_serving(state) or (None, {})
     if serving is None or TEXT_KEY in serving.keys:
         return []
-    slice_ = read if version is None else Slice(state.snapshot, None, "")
     roles = roles_of(spine_of(lake, trace), own_name(state.table.name))
-    seen = (_seen_in(state, serving, slice_, trace, role) for role in roles)
+    slices = (read if version is None else _needed(state, serving, trace, role) for role in roles)
+    seen = (_seen_in(state, serving, slice_, trace, role) for slice_, role in zip(slices, roles, strict=True))
     return [one for one in seen if one is not None]
 
 
+def _needed(state: TableState, serving: Serving, trace: Trace, role: TakenIn) -> Slice:
+    """Of a version that the prediction did not read, what a join would read for it today."""
+    asked = asked_in(trace.prediction.frame, serving, role)
+    if asked is None or serving.kind != "as_of":
+        return Slice(state.snapshot, None, "")
+    between = (trace.prediction.row["event_time"],) * 2
+    names = [name for name, _ in _outputs(role, served_features(state, serving))] if role.joined.skip_nulls else []
+    needed: set[str] | None = set()
+    for way in role.joined.known_at:
+        found = partitions_as_of(state, serving, asked, between, known=way == "known", features=names)
+        needed = None if found is None or needed is None else needed | set(found)
+    return Slice(state.snapshot, None if needed is None else tuple(sorted(needed)), "")
+
+
 def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn) -> FeaturesSeen | None:
-    outputs = dict(_outputs(role, [name for name in state.schema if name not in (*serving.columns(), PARTITION)]))
+    outputs = dict(_outputs(role, served_features(state, serving)))
+    if serving.kind == "on_demand":
+        return _computed_in(state, serving, trace, role, outputs)
     asked = asked_in(trace.prediction.frame, serving, role)
     if asked is None or not outputs:
         return None
-    own = {"view": role.name or own_name(state.table.name), "table": state.table.name, "version": state.version}
+    own: dict[str, Any] = {
+        "view": role.name or own_name(state.table.name),
+        "table": state.table.name,
+        "version": state.version,
+    }
     own |= {"keys": tuple(map(role.column, serving.keys))}
     own |= {"names": {output: name for name, output in outputs.items() if name != output}}
     if serving.kind == "lookup":
@@ -111,6 +139,31 @@ def _seen_in(state: TableState, serving: Serving, read: Slice, trace: Trace, rol
     return FeaturesSeen(**own, values=values, event_time=at, partition=place, max_age=max_age, absent=newest is None)
 
 
+def _computed_in(
+    state: TableState, serving: Serving, trace: Trace, role: TakenIn, outputs: Mapping[str, str]
+) -> FeaturesSeen | None:
+    """What an on-demand view gave: computed again of what it uses, at the versions that were read. None where the prediction
+    lacks an input."""
+    commit, lake, frame = trace.root.commits[-1], state.table.lake, trace.prediction.frame
+    described = commit.predictions
+    versions = {item.snapshot.table: item.snapshot.version for item in commit.inputs if not item.lookup}
+    versions[state.table.name] = state.version
+    needed = {"event_time", *spine_columns(lake, list(map(str, role.references)), versions)}
+    if described is None or not outputs or not needed <= set(frame.columns):
+        return None
+    spine = frame.select(name for name in frame.columns if name in needed)
+    wanted = Request(role.references, JoinOptions.from_dict(described.joined))
+    given = join(spine, resolve(Reader(lake), wanted, spine, versions=versions))
+    return FeaturesSeen(
+        role.name or own_name(state.table.name),
+        state.table.name,
+        state.version,
+        tuple(map(role.column, serving.keys)),
+        {name: given[name][0] for name in outputs.values()},
+        {output: name for name, output in outputs.items() if name != output},
+    )
+
+
 def served_rows(
     state: TableState, serving: Serving, read: Slice, trace: Trace, role: TakenIn, columns: Mapping[str, str]
 ) -> list[pl.DataFrame]:
@@ -122,6 +175,10 @@ def served_rows(
         raise AssayError(
             f"{state.table.name} cannot be joined again: the prediction lacks a column that it was joined by."
         )
+    known = None if trace.rows_read is None or role.joined.skip_nulls else trace.rows_read.served
+    asked_for = (state.table.name, state.version, read, tuple(sorted(role.keys.items())), role.joined)
+    if known is not None and not columns and asked_for in known:
+        return known[asked_for]
     own = {PARTITION: PLACE} if state.partitioned else {}
     partitions = None
     if state.partitioned:
@@ -130,9 +187,14 @@ def served_rows(
     row = asked.row(0, named=True)
     # Named so plainly, what cannot answer is passed over by its statistics: files of it may be gone.
     possible = equal(row, serving.keys, state.schema) & (pl.col(time) <= row["event_time"])
-    rows = state.scan(read.partitions, read.excluded).filter(possible).with_columns(pl.col(time).alias(MOMENT))
+    # Where each feature is joined by itself, which is looked at depends on all.
+    needed = None if role.joined.skip_nulls else [*serving.columns(), CHANGE, PARTITION, *columns]
+    rows = rows_where(trace.rows_read, state, read, possible, needed).with_columns(pl.col(time).alias(MOMENT))
     wanted = {MOMENT: MOMENT} | own | dict(columns)
-    return served(state, serving, rows, partitions, asked, wanted, role.joined, list(columns) or role.features)
+    found = served(state, serving, rows, partitions, asked, wanted, role.joined, list(columns) or role.features)
+    if known is not None:
+        known[asked_for] = found
+    return found
 
 
 def spine_of(lake: Lake, trace: Trace) -> Spine:

@@ -18,6 +18,7 @@ from assay.features.tables.serving import Serving
 from assay.features.views.transformation import recorded_rows_read
 from assay.lineage.commits.spine import TakenIn
 from assay.lineage.tracing.features_seen import MOMENT, PLACE, asked_in, equal, roles_of, row_in, served_rows, spine_of
+from assay.lineage.tracing.rows_read import rows_where
 from assay.lineage.tracing.trace import Trace
 
 LINKS = ("_source_file", "_source_sha256", "_row_number")
@@ -88,7 +89,7 @@ def rows_read_for(lake: Lake, trace: Trace) -> list[RowsBehind]:
         for rows in _conditions(lake, read, row, trace):
             if not of_own_text:
                 found.append(rows)
-            for lookup, values in _lookups(lake, rows):
+            for lookup, values in _lookups(lake, rows, trace):
                 if values is None:
                     unnamed[lookup.read.snapshot.table, lookup.read.snapshot.table_id] = lookup.read
                     continue
@@ -150,6 +151,8 @@ def _conditions(lake: Lake, read: Slice, row: dict[str, Any], trace: Trace) -> I
     if kind in (Kind.FEATURES, Kind.EMBEDDINGS):
         state = _at(lake, read)
         serving, view = find_serving(state) or (None, {})
+        if serving is not None and serving.kind == "on_demand":
+            return  # a definition: the rows are behind what it uses, which was read, too
         if serving is not None and serving.kind == "lookup":
             yield from _behind_lookup(lake, serving, read, row, trace)
         elif serving is not None and view:
@@ -171,12 +174,17 @@ def _behind_spine(lake: Lake, read: Slice, row: Mapping[str, Any], trace: Trace)
     built = spine.is_made_of(table)
     if built:
         keys = [key for key in keys if key in schema and key in row]
-    for rows in _own_rows_of(lake, [read], row, keys, OWN):
-        if time is None or (built and not (time in schema and schema[time].is_temporal())):
-            yield rows
-            continue
+    rows = _with_keys(lake, read, row, keys, OWN)
+    if rows is None:
+        return
+    if time is None or (built and not (time in schema and schema[time].is_temporal())):
+        of_its_time = None
+    else:
         of_its_time = replace(rows, condition=rows.condition & (pl.col(time) == row["event_time"]))
-        yield of_its_time if not built or _any(lake, of_its_time) else rows
+    if of_its_time is not None and _any(lake, of_its_time, trace):
+        yield of_its_time
+    elif _any(lake, rows, trace):
+        yield rows if built or of_its_time is None else of_its_time
 
 
 def not_followed(lake: Lake, trace: Trace) -> str:
@@ -198,10 +206,13 @@ def _schema(lake: Lake, read: Slice) -> pl.Schema:
     return _at(lake, read).schema
 
 
-def _any(lake: Lake, rows: RowsBehind) -> bool:
-    state = _at(lake, rows.read)
-    found = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
-    return not found.head(1).collect().is_empty()
+def _any(lake: Lake, rows: RowsBehind, trace: Trace) -> bool:
+    return not rows_behind(lake, rows, trace).head(1).collect().is_empty()
+
+
+def rows_behind(lake: Lake, rows: RowsBehind, trace: Trace) -> pl.LazyFrame:
+    """The rows themselves. Raises AssayError when the version is gone."""
+    return rows_where(trace.rows_read, _at(lake, rows.read), rows.read, rows.condition)
 
 
 def _are_vectors_of_own_text(lake: Lake, read: Slice, trace: Trace) -> bool:
@@ -225,22 +236,28 @@ def _behind_lookup(
     by_lookup = [
         rows
         for role in roles_of(spine_of(lake, trace), own_name(read.snapshot.table))
-        for rows in _own_rows_of(lake, slices, row_in(row, serving, role), keys, because)
+        for rows in _own_rows_of(lake, slices, row_in(row, serving, role), keys, because, trace)
     ]
-    yield from by_lookup or _own_rows_of(lake, slices, row, list(_keys(trace)), OWN)
+    yield from by_lookup or _own_rows_of(lake, slices, row, list(_keys(trace)), OWN, trace)
 
 
 def _own_rows_of(
-    lake: Lake, slices: Iterable[Slice], row: Mapping[str, Any], keys: list[str], because: str
+    lake: Lake, slices: Iterable[Slice], row: Mapping[str, Any], keys: list[str], because: str, trace: Trace
 ) -> Iterator[RowsBehind]:
     """The first slice that has rows with the keys of `row`."""
     for item in slices:
-        there = _schema(lake, item)
-        if keys and set(keys) <= set(there) & set(row):
-            rows = RowsBehind(item, equal(row, keys, there), f"{because} {', '.join(keys)}", keys=tuple(keys))
-            if _any(lake, rows):
-                yield rows
-                return
+        rows = _with_keys(lake, item, row, keys, because)
+        if rows is not None and _any(lake, rows, trace):
+            yield rows
+            return
+
+
+def _with_keys(lake: Lake, read: Slice, row: Mapping[str, Any], keys: list[str], because: str) -> RowsBehind | None:
+    """The rows of a slice with the keys of `row`; None where the two do not both have these."""
+    there = _schema(lake, read)
+    if not keys or not set(keys) <= set(there) & set(row):
+        return None
+    return RowsBehind(read, equal(row, keys, there), f"{because} {', '.join(keys)}", keys=tuple(keys))
 
 
 def _newest_first(slices: Iterable[Slice]) -> list[Slice]:
@@ -300,7 +317,7 @@ def _inputs(lake: Lake, read: Slice) -> Iterable[Slice]:
     return {item: None for commit in state.writers(read.partitions, read.excluded) for item in commit.inputs}
 
 
-def _lookups(lake: Lake, rows: RowsBehind) -> Iterator[tuple[Lookup, pl.Series | None]]:
+def _lookups(lake: Lake, rows: RowsBehind, trace: Trace) -> Iterator[tuple[Lookup, pl.Series | None]]:
     """What the commits that wrote these rows looked up elsewhere, and by which values in them; None where a commit does not say
     which columns it compared."""
     state = _at(lake, rows.read)
@@ -310,8 +327,8 @@ def _lookups(lake: Lake, rows: RowsBehind) -> Iterator[tuple[Lookup, pl.Series |
     compared = {own for commit, item in reads for own, _ in commit.looked_up.get(item.snapshot.table, ())}
     place = [PARTITION] if state.partitioned else []
     names = [*place, *sorted(compared & set(state.schema))]
-    frame = state.scan(rows.read.partitions, rows.read.excluded).filter(rows.condition)
-    there = frame.select(names).unique().collect() if len(names) > len(place) else None
+    compares = len(names) > len(place)
+    there = rows_behind(lake, rows, trace).select(names).unique().collect() if compares else None
     for commit, item in reads:
         pairs, schema = commit.looked_up.get(item.snapshot.table, ()), _schema(lake, item)
         if there is None or not pairs or not all(own in there.columns and other in schema for own, other in pairs):

@@ -30,6 +30,7 @@ from assay.lineage.outline import LISTED, Line, Outline, Span, line
 from assay.lineage.predictions.attachments import in_words
 from assay.lineage.predictions.find_prediction import UNREADABLE, Prediction, find_prediction
 from assay.lineage.predictions.outputs import answer_of, outputs_of
+from assay.lineage.tracing.rows_read import RowsRead
 from assay.lineage.tracing.trace_node import Held, Node, Status, unique_files
 
 _LONGEST = 400  # characters shown of an explanation
@@ -39,12 +40,14 @@ EXPANDED = 2_000  # nodes that `to_dict` writes with every repeated sub-tree in 
 @dataclass(frozen=True, eq=False)
 class Trace:
     """The provenance of a prediction as a tree (equal reads of a table are one and the same node). `lookups`: whether tables that
-    something was only looked up in are followed to their sources."""
+    something was only looked up in are followed to their sources. `rows_read`: where questions about it keep the rows that
+    they have looked at (None: nowhere)."""
 
     prediction: Prediction
     root: Node
     lake: Lake | None = field(default=None, repr=False)
     lookups: bool = False
+    rows_read: RowsRead | None = field(default=None, repr=False)
 
     @cached_property
     def with_lookups(self) -> "Trace":
@@ -84,7 +87,7 @@ class Trace:
         """The tree in words. A node that was shown before is only named; long lists of files are shortened."""
         row, root = self.prediction.row, self.root
         answer = answer_of(row, root.details["outputs"])
-        outputs = [f"{name} {value}" for name, value in answer.items()]
+        outputs = [f"{name} {_in_words(value)}" for name, value in answer.items()]
         title = line(
             Span(f"prediction {root.name}", "strong"),
             f" of {self.prediction.model} {row['model_version']}",
@@ -95,6 +98,12 @@ class Trace:
 
     def __str__(self) -> str:
         return str(self.outline())
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _branches(node: Node, seen: set[int]) -> Iterator[Outline]:
@@ -151,7 +160,8 @@ def _to_dict(node: Node, seen: set[int] | None) -> dict[str, Any]:
 def trace(lake: Lake, prediction_id: str, *, lookups: bool = False) -> Trace:
     """Trace a prediction to its source files; with `lookups` also what was only looked up in. Raises AssayError if there is no
     such prediction."""
-    return _Tracer(lake, lookups=lookups).trace(find_prediction(lake, prediction_id))
+    now = lake.at_one_moment()
+    return replace(_Tracer(now, lookups=lookups).trace(find_prediction(now, prediction_id)), lake=lake)
 
 
 class _Tracer:
@@ -191,7 +201,7 @@ class _Tracer:
             "features": list(described.features if described else ()),
             "outputs": list(outputs_of(commits[-1], row)),
         }
-        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details), self.lake, self.lookups)
+        return Trace(prediction, replace(root, inputs=_ordered(inputs), details=details), lookups=self.lookups)
 
     def inputs(self, commits: Sequence[Commit], *, follow: bool, model: str | None = None) -> list[Node]:
         """What the commits read, one node per table and role. Of a table of models a prediction takes only its own (`model`;

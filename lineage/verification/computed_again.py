@@ -10,11 +10,13 @@ import polars as pl
 
 from assay.errors import AssayError
 from assay.features.embeddings.keys import TEXT_KEY
-from assay.features.serving.as_of_join import as_of_join
-from assay.features.serving.feature_refs import spine_columns
+from assay.features.serving.feature_refs import join, resolve, spine_columns
 from assay.features.serving.join_options import JoinOptions
+from assay.features.serving.references import Reference
+from assay.features.serving.request import Request
 from assay.features.tables.digest import row_digests
 from assay.features.tables.lake import Lake
+from assay.features.tables.reader import Reader
 from assay.lineage.predictions.outputs import CONFIDENCE, DIGEST, EVENT_TIME
 from assay.lineage.tracing.row_provenance import own_rows
 from assay.lineage.tracing.trace import Trace
@@ -69,9 +71,8 @@ def check_features(lake: Lake, trace: Trace) -> Iterator[Finding]:
     needed = {*described.keys, EVENT_TIME, *spine_columns(lake, described.features, versions)}
     spine = frame.select(name for name in frame.columns if name in needed)
     how = JoinOptions.from_dict(described.joined)
-    joined = as_of_join(
-        spine, described.features, lake=lake, versions=versions, known_at=how.known_at, skip_nulls=how.skip_nulls
-    )
+    wanted = Request(tuple(map(Reference.parse, described.features)), how)
+    joined = join(spine, resolve(Reader(lake), wanted, spine, versions=versions))
     same = row_digests(joined, described.feature_columns)[0] == stored
     detail = f"{len(described.feature_columns)} features joined again at the versions read"
     differ = f"{detail} differ from those that were logged (log them as they are joined, before nulls are filled)"

@@ -197,7 +197,9 @@ def _of_day(log: LogReplay, day: str) -> list[Entry]:
 def _note(commits: dict[tuple[str, int], PossibleCommit], new: PossibleCommit, by: str) -> None:
     """Take up what somebody knows of a commit; who is asked later knows better."""
     before = commits.get((new.table, new.version), PossibleCommit(new.table, new.version))
-    values = {name: value for name, value in asdict(new).items() if value not in (None, "", ()) and name != "by"}
+    values: dict[str, Any] = {
+        name: value for name, value in asdict(new).items() if value not in (None, "", ()) and name != "by"
+    }
     commits[new.table, new.version] = replace(before, **values, by=(*before.by, by))
 
 

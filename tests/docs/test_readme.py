@@ -33,7 +33,7 @@ UPSTREAMS = sorted((ROOT / "docs" / "upstreams").glob("*.md"))  # followed by te
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md")), *UPSTREAMS]
 PICTURES = ROOT / "docs" / "screenshots"
 DAYS = "2026-09-23:2026-09-24"  # the last day that the router learns from, and the first that it predicts
-ONLY_PARSED = {"demo", "up"}
+ONLY_PARSED = {"demo", "serve", "up"}
 OF_ITS_OWN = {"your-own-project.md"}  # followed by tests/end_to_end/test_your_own_project.py
 # A reader's checkout: the shipped domain with one more file, without a test adding it to this one.
 PROJECT = """

@@ -80,7 +80,9 @@ def why(
     keys = keys_of(traced)
     if unknown := [key for key in whose if key not in keys]:
         raise click.UsageError(f"The prediction has no key {unknown[0]!r}: it is about {', '.join(keys)}.")
-    found = replace(store.why(traced), **({"listed": None} if all_rows else {}))
+    found = store.why(traced)
+    if all_rows:
+        found = replace(found, listed=None)
     if verify_ or letter_file is not None:
         with progress(as_json) as bar:
             found = replace(found, verification=store.verify(traced, progress=ticking(bar)))

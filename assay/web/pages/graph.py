@@ -121,7 +121,7 @@ def _latest(store: LineageStore, lake: Lake, focus: GraphNode, view: View) -> Gr
     if focus.kind != "dataset" or not table:
         return focus
     try:
-        versions = lake.table(table).at().versions(view.as_of)
+        versions = lake.table(table).at().newest_versions(view.as_of)
     except AssayError:
         return focus
     for version in versions:

@@ -53,7 +53,7 @@ _ANSWERS = {"checked": "ok", "not checked": "plain", "differs": "failed"}
 
 
 def trace_page(lake: Lake, store: LineageStore, declared: Today, request: Request) -> Response:
-    given = request.path_params["prediction_id"]
+    lake, given = lake.at_one_moment(), request.path_params["prediction_id"]
     whole = _whole(lake, given)
     if whole != given:
         return RedirectResponse(link(f"/trace/{whole}"), 303, HEADERS)
@@ -138,8 +138,9 @@ def _left(lake: Lake, prediction_id: str, store: LineageStore | None) -> str:
 def _shown(
     lake: Lake, store: LineageStore, declared: Today, traced: Trace, verification: Verification | None
 ) -> Response:
-    found = why(lake, traced, store, declared=declared())
-    row = shown_trace(lake, traced, declared()).root.details
+    today = declared()
+    found = why(lake, traced, store, declared=today)
+    row = shown_trace(lake, traced, today).root.details
     names = ("model", "model_version", EVENT_TIME, CONFIDENCE, PROMPT)
     facts = [(name.replace("_", " "), _text(name, row[name])) for name in names if row.get(name) is not None]
     facts.append(("made", f"{moment(found.made_at)}{f' by {found.actor}' if found.actor else ''}"))

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from assay.assets.decisions.review import Decision, RowSelection, decide
-from assay.cli.features import get
+from assay.cli.features.command import get
 from assay.lineage.tracing.trace import Trace
 from tests.assay.why.bank import Bank, day, opened
 

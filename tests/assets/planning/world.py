@@ -65,8 +65,12 @@ class Box(SourceReader):
         return pl.read_csv(content, infer_schema=False)
 
 
-@cache
-def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[Source, tuple[Step, ...]]:
+SPENT = pl.col("amount").sum()
+
+
+def declared(
+    lowest: float, window: str, retrain: str = "on_change", spent: pl.Expr = SPENT
+) -> tuple[Source, tuple[Step, ...]]:
     """Five kinds of steps: with and without partitions, marks, batches; windows; a training set, a model, predictions."""
 
     class Shops(Contract):
@@ -96,7 +100,7 @@ def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[So
         entity=Entity("shop", ["shop"]),
         event_time="event_time",
         max_age="2d",
-        features=windows([window], source="clean/orders", time="at", spent=pl.col("amount").sum()),
+        features=windows([window], source="clean/orders", time="at", spent=spent),
     )
     answers = TrainingSet(
         "answers",
@@ -117,6 +121,13 @@ def declared(lowest: float, window: str, retrain: str = "on_change") -> tuple[So
         retrain=retrain,
     )
     return orders, ordered(steps_of([orders, shops, mails, sizes, sums, model, answers]))
+
+
+@cache
+def choices() -> dict[tuple[Any, ...], tuple[Source, tuple[Step, ...]]]:
+    """What may be declared, by what is said of it: the same for all worlds."""
+    keys = ((0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual"), (0.0, "2d", "0 12 * * *"))
+    return {key: declared(*key) for key in keys}
 
 
 def brute_force(stage: Sequence[Step], env: Resources, chosen: Chosen | None = None) -> Plan:
@@ -152,8 +163,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.store: Store = open_store(home=str(folder))
         self.landing = folder / "landing"
-        choices = ((0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual"), (0.0, "2d", "0 12 * * *"))
-        self.declared = {key: declared(*key) for key in choices}
+        self.declared = choices()
         self.source, self.steps = self.declared[0.0, "2d"]
         self.now, self.ticks = datetime.now(UTC), 0  # as the commits have it
 

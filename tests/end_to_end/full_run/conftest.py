@@ -15,6 +15,7 @@ import pytest
 
 import assay
 from assay.store import Store
+from tests.order import SHARED_RUN
 
 ROOT = Path(__file__).resolve().parents[3]
 REAL_TICKETS = ROOT.parent / "shared" / "data" / "banking77"
@@ -91,5 +92,5 @@ def full_run(tmp_path_factory: pytest.TempPathFactory, new_place: Callable[..., 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whichever test comes first waits for the run."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if item.nodeid.startswith(SHARED_RUN):
             item.add_marker(pytest.mark.timeout(1800))

@@ -89,7 +89,7 @@ def test_a_record_of_before_words_were_checked_is_read_as_it_was_joined() -> Non
 
 
 def test_the_command_refuses_it_too() -> None:
-    from assay.cli.features import features
+    from assay.cli.features.command import features
 
     done = CliRunner().invoke(features, ["get", "rates", "id=1", "--known-at", "known_time"])
     assert isinstance(done.exception, AssayError) and "--known-at must be" in str(done.exception)

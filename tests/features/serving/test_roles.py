@@ -143,6 +143,7 @@ def test_what_is_served_is_what_was_learnt(world: Lake) -> None:
         *("origin", "destination", "origin_wind", f"{first}.event_time", f"{first}.state"),
         *("destination_wind", f"{second}.event_time", f"{second}.state"),
         *(f"{first}.table", f"{first}.version", f"{second}.table", f"{second}.version"),
+        *(f"{first}.age", f"{second}.age"),
     ]
     assert Online(world, made).get(keys, at(4.5))[f"{first}.state"].to_list() == ["present", "expired"]
     one = Online(world, [ORIGIN]).get({"origin": "JFK"}, at(1.5))

@@ -179,6 +179,46 @@ def test_a_remembering_lake_sees_every_new_commit_and_a_table_made_anew(lake: La
     assert kept.table("clean/t").at().snapshot == again
 
 
+def test_what_changed_a_slice_are_the_versions_whose_files_of_it_are_others(lake: Lake, write) -> None:
+    for number, day in enumerate(("d1", "d2", "d1", "d3", "d2", "d1")):
+        write(lake, "clean/t", pl.DataFrame({"a": [number]}), day)
+    latest = lake.table("clean/t").at()
+    slices: list[tuple[list[str] | None, list[str]]] = [(None, []), (["d1"], []), (["d2", "d9"], []), (None, ["d1"])]
+    for read, excluded in slices:
+        held = [lake.table("clean/t").at(version).files_of(read, excluded) for version in range(latest.version + 1)]
+        for since in range(latest.version + 1):
+            expected = [version for version in range(since + 1, len(held)) if held[version] != held[version - 1]]
+            assert latest.changed_since(since, read, excluded) == expected
+            assert lake.table("clean/t").at(since).changed_since(since, read, excluded) == []
+
+
+def test_versions_are_looked_up_as_they_are_taken(lake: Lake, write, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        write(lake, "clean/t", pl.DataFrame({"a": [number]}), "d1")
+    state = lake.table("clean/t").at()
+    monkeypatch.setattr("assay.features.tables.lake._AT_ONCE", 2)
+    assert state.versions() == list(range(state.version, -1, -1))
+    made = state.index.commit(2).timestamp
+    assert next(state.newest_versions(made)) == max(
+        v for v in state.versions() if state.index.commit(v).timestamp <= made
+    )
+
+
+def test_at_one_moment_nothing_moves_and_each_version_is_opened_once(lake: Lake, write) -> None:
+    write(lake, "clean/t", ONE)
+    now = lake.at_one_moment()
+    first = now.table("clean/t").at()
+    assert now.table("clean/t").at() is first and now.at_one_moment() is now
+    assert now.table("clean/t").at(0) is now.table("clean/t").at(0)
+    write(lake, "clean/t", TWO)
+    assert now.table("clean/t").at() is first
+    assert lake.table("clean/t").at().version > first.version
+    with pytest.raises(TableMissing):
+        now.table("clean/other").at()
+    write(lake, "clean/other", ONE)
+    assert_frame_equal(now.table("clean/other").scan().collect(), ONE)
+
+
 @pytest.mark.parametrize("key, text", [("inputs", "[{"), ("inputs", "[{}]"), ("rows", "many"), ("format", "one")])
 def test_a_commit_whose_metadata_is_damaged_is_named(lake: Lake, write, key: str, text: str) -> None:
     write(lake, "t", ONE)

@@ -176,6 +176,12 @@ def test_the_tree_for_people(desk: Any) -> None:
     assert "failed:" not in text
     for item in found.files():
         assert f"{item.path}  sha256 {item.sha256}" in text
+    details = {**found.root.details, "outputs": ["urgent"]}
+    frame = found.prediction.frame.with_columns(urgent=pl.lit(True))
+    answered = replace(
+        found, prediction=replace(found.prediction, frame=frame), root=replace(found.root, details=details)
+    )
+    assert "urgent yes" in str(answered)
 
 
 def test_the_rows_behind_a_prediction(desk: Any) -> None:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import click
 
-from assay.cli.output import err, json_option, out, print_json, print_table
+from assay.cli.features.backfill import backfill
+from assay.cli.output import bold, err, json_option, out, print_json, print_table
 from assay.errors import AssayError, plural
+from assay.features.catalogue.definitions import DefinitionInfo
 from assay.features.catalogue.feature_info import FeatureInfo
 from assay.features.catalogue.values import FeatureValues
 from assay.features.serving.join_options import checked_known_at
@@ -55,19 +57,28 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
     )
 
 
+features.add_command(backfill)
+
+
 @features.command()
 @click.argument("reference")
 @json_option
 def show(reference: str, as_json: bool) -> None:
-    """One feature (VIEW:FEATURE): what it is, its values in the newest partition, and everything that uses it.
+    """One feature (VIEW:FEATURE): what it is, its values in the newest partition, and everything that uses it. Or a VIEW: its
+    definitions.
 
-    What uses it is what a change of it reaches: all versions of training sets and models are counted.
+    What uses it is what a change of it reaches: all versions of training sets and models are counted. Of each definition of a
+    view it says since when it computes rows, which share of the partitions it has, what it changed, and who uses it.
 
     \b
-    Example:
+    Examples:
       assay features show customer_activity:tickets_7d
+      assay features show customer_activity
     """
     store = open_store()
+    if ":" not in reference:
+        _show_view(reference, store.definitions(reference), as_json)
+        return
     info, values = store.feature(reference), store.feature_values(reference)
     if as_json:
         print_json(info.to_dict() | {"values": values.to_dict() if values else None})
@@ -75,6 +86,35 @@ def show(reference: str, as_json: bool) -> None:
     for name, text in _facts(info, values):
         if text:
             out.print(f"{name}: {text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_view(view: str, found: Sequence[DefinitionInfo], as_json: bool) -> None:
+    if as_json:
+        print_json([info.to_dict() for info in found])
+        return
+    if not found:
+        out.print(f"Nobody recorded a definition of {view}.", markup=False)
+    for info in found:
+        out.print(bold(info.reference), highlight=False)
+        facts = (
+            ("state", ", ".join(word for word, so in (("served", info.served), ("declared", info.declared)) if so)),
+            ("digest", info.sha256[:16]),
+            ("version", info.version),
+            ("computes rows", f"{_time(info.first)} to {_time(info.last)}" if info.first else "not yet"),
+            ("partitions", f"{info.partitions:,} of {info.of:,}"),
+            ("whole at", f"features/{view}@{info.whole}" if info.whole is not None else ""),
+            ("used by training sets", ", ".join(info.training_sets)),
+            ("used by models", ", ".join(info.models)),
+            ("kept by pins", ", ".join(info.pins)),
+        )
+        lines = [f"{name}: {text}" for name, text in facts if text]
+        lines += [f"changed: {change}" for change in info.changes]
+        for line in lines:
+            out.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+    if found and not any(info.served and info.declared for info in found) and any(info.declared for info in found):
+        out.print(
+            f"`assay features backfill {view}` computes what the declared one lacks.", highlight=False, markup=False
+        )
 
 
 def _print(found: Sequence[FeatureInfo], as_json: bool, otherwise: str) -> None:
@@ -140,7 +180,7 @@ def _facts(info: FeatureInfo, values: FeatureValues | None) -> list[tuple[str, s
 @click.option("--unmasked", is_flag=True, help="Print personal data as it is.")
 @json_option
 def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, unmasked: bool, as_json: bool) -> None:
-    """Latest values of VIEW for KEYS (COLUMN=VALUE, several for several rows).
+    """Latest values of VIEW for KEYS (COLUMN=VALUE, several for several rows), and inputs of the request, where it has some.
 
     VIEW is a view's name, or a reference such as 'airport:wind on airport=origin'. Values that come from personal columns are
     masked, as everywhere; so are those of which it is not known what they come from.
@@ -150,7 +190,8 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, un
       assay features get customer_activity customer_id=C00012 customer_id=C00013 --at 2026-09-25
       assay features get customer_activity customer_id=C00012 --known-at known
     """
-    from assay.features.serving.online import served
+    from assay.features.serving.on_demand.compute import request_from_texts
+    from assay.features.serving.online import request_inputs, served
     from assay.why.declared_now import declared_now
     from assay.why.features import shown_served
     from assay.why.shown import classes_of_lake
@@ -163,7 +204,8 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, un
         wanted.setdefault(column, []).append(value)
     moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     lake = open_store().lake
-    frame, views = served(lake, view, wanted, moment, known_at=checked_known_at(known_at, "--known-at"))
+    asked = request_from_texts(wanted, request_inputs(lake, view))
+    frame, views = served(lake, view, asked, moment, known_at=checked_known_at(known_at, "--known-at"))
     if not unmasked:
         frame = shown_served(lake, frame, views, classes_of_lake(lake, declared_now()))
     if as_json:

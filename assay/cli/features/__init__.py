@@ -1,0 +1,1 @@
+"""Commands about features: what there is, values, definitions, and their backfill."""

@@ -1,0 +1,1 @@
+"""Commands of features that are served: what is ready, and the service."""
