@@ -126,7 +126,8 @@ def declared(
 @cache
 def choices() -> dict[tuple[Any, ...], tuple[Source, tuple[Step, ...]]]:
     """What may be declared, by what is said of it: the same for all worlds."""
-    keys = ((0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual"), (0.0, "2d", "0 12 * * *"))
+    keys: list[tuple[Any, ...]] = [(0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual")]
+    keys.append((0.0, "2d", "0 12 * * *"))
     return {key: declared(*key) for key in keys}
 
 
