@@ -4,12 +4,16 @@ import polars as pl
 
 from assay.assets.sources.source import Files, Source
 from assay.assets.steps.embeddings import Embedding
+from assay.assets.support.customers import customer
 from assay.assets.support.upstream.calendar import FIRST_DAY, LAST_DAY
 from assay.checks import Contract, Field, Timestamp, rule
+from assay.features.serving.on_demand.view import OnDemandView
 from assay.features.tables.partitioning import Partitioning
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
 from assay.features.views.row_wise import Feature
+from assay.features.views.sql import Sql
+from assay.features.views.windowed import windows
 
 CHANNELS = ["email", "chat", "phone", "web"]
 
@@ -62,6 +66,67 @@ ticket = FeatureView(
     ],
     owner="support-ml",
     description="Statistics of one ticket's text.",
+)
+
+customer_habits = FeatureView(
+    "customer_habits",
+    entity=customer,
+    event_time="event_time",
+    max_age="1d",
+    features=windows(
+        ["90d"],
+        source="clean/tickets",
+        time="created_at",
+        written=pl.len(),
+        characters=(text.str.len_chars().mean(), "How long the customer's tickets are.", "characters"),
+    ),
+    owner="support-ml",
+    description="What a customer's tickets were like in the last 90 days, as of each midnight (UTC).",
+)
+
+customer_contact = FeatureView(
+    "customer_contact",
+    entity=customer,
+    event_time="event_time",
+    max_age="1d",
+    computed_by=Sql(
+        """
+        select
+            t.customer_id,
+            count(distinct t.channel) as channels,
+            count(distinct case when e.event_id is not null then t.ticket_id end) as after_decline
+        from clean.tickets t
+        left join clean.card_events e
+            on e.customer_id = t.customer_id
+            and e.kind = 'decline'
+            and epoch(t.created_at) - epoch(e.event_time) between 0 and 86400
+        group by t.customer_id
+        """,
+        windows={"clean/tickets": ("created_at", "7d"), "clean/card_events": ("event_time", "8d")},
+        texts={
+            "channels": ("By how many channels the customer wrote.", "channels"),
+            "after_decline": ("How many tickets came within a day of a declined card.", "tickets"),
+        },
+    ),
+    owner="support-ml",
+    description="How a customer got in touch in the last 7 days, as of each midnight (UTC).",
+)
+
+writing = OnDemandView(
+    "writing",
+    [
+        Feature(
+            "length_to_usual",
+            pl.col("length") / pl.col("usual"),
+            "Length of the text beside what its customer usually writes.",
+            "times",
+        ),
+        Feature("first", pl.col("usual").is_null(), "The customer had not written in the last 90 days."),
+    ],
+    inputs={"length": int},
+    uses=["customer_habits:characters_90d as usual"],
+    owner="support-ml",
+    description="One ticket's text beside those that its customer wrote before; computed when it is asked for.",
 )
 
 ticket_text = Embedding(

@@ -90,7 +90,10 @@ def test_nouns_list_and_describe(cli: Callable[..., Any], tmp_path: Path) -> Non
     assert tickets["key"] == ["ticket_id"]
     assert {"column": "text", "type": "String", "nullable": False, "pii": "text"}.keys() == tickets["columns"][0].keys()
     assert "channel.isin" in cli("sources", "describe", "tickets").out
-    assert {row["view"] for row in cli("views", "--json").data} == {"customer_activity", "ticket"}
+    views = {row["view"]: row for row in cli("views", "--json").data}
+    assert set(views) == {"customer_activity", "customer_contact", "customer_habits", "ticket", "writing"}
+    assert views["writing"]["reads"] == "features/customer_habits"
+    assert cli("views", "describe", "writing", "--json").data["inputs"] == {"length": "Int64"}
     features = cli("views", "describe", "customer_activity", "--json").data["features"]
     assert "customer_activity:tickets_7d" in {row["feature"] for row in features}
     for noun in ("training-sets", "models", "pins"):

@@ -26,6 +26,7 @@ from assay.lineage.delivery.rebuild import rebuild
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.lineage.tracing.row_provenance import source_rows
 from assay.store import Store
+from tests.conftest import SOAK
 
 HERE = Path(__file__).parent
 LAKES = ("7187fa5",)
@@ -128,7 +129,10 @@ def newest_commit(store: Store, table: str) -> str:
 
 
 def test_every_prediction_is_traced_and_verified_as_it_was(store: Store, expected: dict[str, Any]) -> None:
-    for said in expected["predictions"]:
+    brief = [said for said in expected["predictions"] if said.get("brief")]  # of which only the verdict is compared
+    whole = [said for said in expected["predictions"] if not said.get("brief")]
+    assert whole and brief
+    for said in [*whole, *brief] if SOAK else [*whole[::2], *brief[::5]]:
         trace = store.trace(said["prediction_id"], lookups=True)
         found = store.verify(trace, embed=False)
         # The newest commit of a table had nobody who vouched for it, before there were seals and witnesses.

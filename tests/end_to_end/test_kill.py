@@ -19,7 +19,7 @@ from assay.features.tables.digest import content_digest
 from assay.store import Store
 from tests.lineage.semantics import broken_rules
 
-KILLS = 12 if os.environ.get("SOAK") else 3
+KILLS = 12 if os.environ.get("SOAK") else 2
 TABLES = 15  # three sources as raw, clean, quarantine and profiles; two views; the vectors
 UNTIL = "2026-09-02"
 

@@ -1,4 +1,5 @@
-"""What is read for a trace, an impact, a verification, a bundle: as much after 300 commits as after 30, or a few steps more."""
+"""What is read for a trace, an impact, a verification, a bundle: as much after 120 commits (in a soak 300) as after 30, or a few
+steps more."""
 
 import os
 from collections import Counter
@@ -29,10 +30,11 @@ from assay.lineage.verification.verify import verify
 from assay.why.explain import why
 from benchmarks.aged_log import add_commits
 from benchmarks.impact import key, make_day
+from tests.conftest import SOAK
 from tests.growth.calls import count_calls
 
 TABLES = ("raw/tickets", "clean/tickets", "features/activity", "features/ticket", "predictions/router")
-FEW, MANY = 30, 300
+FEW, MANY = 30, 300 if SOAK else 120
 
 
 @pytest.fixture
@@ -71,10 +73,16 @@ def lake_of(folder: Path, commits: int) -> Lake:
     return lake
 
 
-def test_few_commits_are_read_whatever_the_age_of_the_tables(tmp_path: Path, counts: Counter[str]) -> None:
+@pytest.fixture(scope="module")
+def young(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """With few of them. Only to be read."""
+    return lake_of(tmp_path_factory.mktemp("young"), FEW)
+
+
+def test_few_commits_are_read_whatever_the_age_of_the_tables(tmp_path: Path, young: Lake, counts: Counter[str]) -> None:
     costs: dict[str, list[Counter[str]]] = {}
-    for commits in (FEW, MANY):
-        lake, compared = lake_of(tmp_path / f"{commits}", commits), Compared()
+    for lake in (young, lake_of(tmp_path, MANY)):
+        compared = Compared()
         for day in (0, 3):
             rows = lake.table("predictions/router").at().scan([key(day)]).select("prediction_id").collect()
             prediction = rows.to_series()[0]
@@ -109,8 +117,8 @@ def test_few_commits_are_read_whatever_the_age_of_the_tables(tmp_path: Path, cou
         assert few["folders listed"] <= most, name
 
 
-def test_a_verification_says_how_many_commits_it_looked_at(tmp_path: Path) -> None:
-    lake = lake_of(tmp_path, FEW)
+def test_a_verification_says_how_many_commits_it_looked_at(young: Lake) -> None:
+    lake = young
     rows = lake.table("predictions/router").at().scan([key(0)]).select("prediction_id").collect()
     traced = trace(lake, rows.to_series()[0])
     found = verify(lake, traced)
@@ -121,8 +129,8 @@ def test_a_verification_says_how_many_commits_it_looked_at(tmp_path: Path) -> No
     assert verify(lake, traced, whole_logs=True).ok
 
 
-def test_a_bundle_has_the_commits_in_question_only_and_they_suffice(tmp_path: Path) -> None:
-    lake = lake_of(tmp_path, FEW)
+def test_a_bundle_has_the_commits_in_question_only_and_they_suffice(young: Lake) -> None:
+    lake = young
     rows = lake.table("predictions/router").at().scan([key(3)]).select("prediction_id").collect()
     traced = trace(lake, rows.to_series()[0])
     few, all_of_them = (export(lake, traced, whole_logs=whole_logs) for whole_logs in (False, True))

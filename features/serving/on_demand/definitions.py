@@ -62,7 +62,7 @@ def stage_definition(tx: Transaction, view: OnDemandView) -> pl.DataFrame:
         types[name] = state.schema[item.feature]
         named = dict(item.on)
         keys += [named.get(key, key) for key in serving.keys]
-        tx.note(state.table.name, [] if state.partitioned else None, lookup=True)
+        tx.note(state.table.name, lookup=True)
     for name, sources in view.column_lineage().items():
         assert sources != "unknown"
         lineage[name] = _of_tables(sources["direct"], opened)
@@ -75,17 +75,18 @@ def stage_definition(tx: Transaction, view: OnDemandView) -> pl.DataFrame:
 
 def _refuse_itself(view: OnDemandView, item: Reference, opened: Opened) -> None:
     """Raise AssayError if what a view uses is computed of the view."""
-    queue, seen = [item.view], set[str]()
+    queue, seen = [item], set[str]()
     while queue:
-        name = queue.pop()
+        reference = queue.pop()
+        name = reference.view
         if name == view.name:
             raise AssayError(
                 f"view {view.name!r} uses {item.view}:{item.feature}, which is computed of it: leave that out"
             )
         if name not in seen:
             seen.add(name)
-            engine = opened.engine(name)
-            queue += [] if engine is None else [used.view for used in engine.uses.values()]
+            _, engine = opened.serving_of(reference)
+            queue += [] if engine is None else engine.uses.values()
 
 
 def _of_tables(direct: list[tuple[str, str]], opened: Opened) -> dict[str, list[tuple[str, str]]]:

@@ -67,5 +67,8 @@ def test_a_plain_script_reads_the_training_sets_inputs_again(full_run: Any) -> N
         "clean/tickets",
         "features/ticket",
         "features/customer_activity",
+        "features/customer_contact",
+        "features/customer_habits",
+        "features/writing",
         "embeddings/ticket_text",
     }

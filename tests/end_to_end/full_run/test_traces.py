@@ -35,7 +35,7 @@ def chosen(full_run: Any) -> pl.DataFrame:
     """Predictions at random: others every time, the seed is in the failing test's values."""
     seed = random.randrange(10**6)
     print(f"predictions chosen with seed {seed}")
-    return full_run.frame("predictions/router").sample(100 if SOAK else 10, seed=seed)
+    return full_run.frame("predictions/router").sample(100 if SOAK else 5, seed=seed)
 
 
 def test_traces_are_complete_down_to_the_delivered_bytes(full_run: Any, chosen: pl.DataFrame, engine: Engine) -> None:

@@ -22,7 +22,7 @@ import assay
 from tests.conftest import ROOT, SOAK
 from tests.end_to_end.killed_upstreams.world import DECLARED, Upstreams, contents, raw_now
 
-KILLS = 200 if SOAK else 4
+KILLS = 200 if SOAK else 2
 ROUNDS = 25 if SOAK else 2
 SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6)))
 

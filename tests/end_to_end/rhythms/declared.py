@@ -87,7 +87,6 @@ def clock_changes(zone: str) -> Sequence[datetime]:
 
 
 COVERING = (
-    Kind("append", "hourly", "Europe/Berlin"),
     Kind("pushed", "hourly", "Europe/Berlin"),
     Kind("append", "daily", "America/New_York"),
     Kind("snapshot", "daily", "America/New_York"),

@@ -9,6 +9,7 @@ import pytest
 
 from assay.features.embeddings.engine import Engine
 from assay.features.embeddings.model import EmbeddingModel, resolve_model
+from tests.conftest import SOAK
 
 if TYPE_CHECKING:  # every process collects this folder, one runs it
     from sentence_transformers import SentenceTransformer
@@ -55,7 +56,11 @@ def reference(model: EmbeddingModel) -> "SentenceTransformer":
 
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
-    """120 customer queries: every 80th of the real ones where they are, else sentences of the same kind."""
+    """40 customer queries (in a soak 120): some of the real ones where they are, else sentences of the same kind."""
+    return _queries()[:: 1 if SOAK else 3]
+
+
+def _queries() -> list[str]:
     if BANKING77.exists():
         with BANKING77.open(encoding="utf-8", newline="") as lines:
             return [row["text"] for row in csv.DictReader(lines)][::80][:120]

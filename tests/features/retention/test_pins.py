@@ -18,6 +18,7 @@ from assay.features.retention.vacuum import plan_vacuum, vacuum
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from tests.conftest import SOAK
 
 NOW = timedelta(0)
 
@@ -235,7 +236,7 @@ WRITES = st.lists(
 PINS = st.lists(st.tuples(st.integers(0, 12), st.none() | st.sets(st.sampled_from("abc"))), max_size=4)
 
 
-@settings(max_examples=25)
+@settings(max_examples=300 if SOAK else 8)
 @given(WRITES, PINS)
 def test_exactly_what_nobody_needs_is_freed(tmp_path_factory: pytest.TempPathFactory, writes, kept) -> None:
     """Against the obvious: read every version first, vacuum, then see which files each slice has left."""

@@ -17,14 +17,17 @@ from assay.features.retention.vacuum import vacuum
 from assay.features.serving.as_of_join import as_of_join
 from assay.features.serving.by_definition import OtherDefinition
 from assay.features.serving.feature_set import FeatureSet
+from assay.features.serving.on_demand.definitions import define
+from assay.features.serving.on_demand.view import OnDemandView
 from assay.features.serving.online import online_get
-from assay.features.serving.training import create_training_set, load_training_set
+from assay.features.serving.training import TrainingSetVersion, create_training_set, load_training_set
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.features.views.entity import Entity
 from assay.features.views.feature_view import FeatureView
+from assay.features.views.label_view import LabelView
 from assay.features.views.row_wise import Feature
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -53,8 +56,8 @@ def orders(day: int) -> pl.DataFrame:
 
 def compute(lake: Lake, by: FeatureView, *days: int) -> None:
     for day in days:
-        with transaction(lake, NullRecorder(), Work(TABLE, key(day), by.digest()[:16])) as tx:
-            tx.write(TABLE, by.compute({"clean/orders": orders(day).lazy()}), sections=by.metadata())
+        with transaction(lake, NullRecorder(), Work(by.table, key(day), by.digest()[:16])) as tx:
+            tx.write(by.table, by.compute({"clean/orders": orders(day).lazy()}), sections=by.metadata())
 
 
 def spine(*days: float) -> pl.DataFrame:
@@ -229,6 +232,40 @@ def test_columns_may_have_other_types_and_names_by_another_definition(lake: Lake
     ):
         rows = view(AMOUNT / 4, "paid").compute({"clean/orders": orders(1).lazy()})
         tx.write(TABLE, rows, sections=view(AMOUNT, "paid").metadata())  # by the same definition they may not
+
+
+def test_labels_are_of_one_definition_too(lake: Lake) -> None:
+    def paid(expr: pl.Expr) -> LabelView:
+        return LabelView(
+            "paid", Entity("customer", ["customer"]), "at", [Feature("paid", expr)], "clean/orders", horizon="2h"
+        )
+
+    def made(label: str) -> TrainingSetVersion:
+        return create_training_set(lake, NullRecorder(), "t", spine(0, 1), ["order@1:spent"], label=label)
+
+    compute(lake, paid(AMOUNT), 0, 1, 2)
+    compute(lake, paid(AMOUNT * 100), 0)
+    with pytest.warns(OtherDefinition, match="paid are served by definition 1, from labels/paid@3"):
+        assert made("paid:paid").frame()["paid"].to_list() == [1, 2]
+    with pytest.raises(MixedDefinitions, match="Definition 2 of paid"):
+        made("paid@2:paid")
+    compute(lake, paid(AMOUNT * 100), 1, 2)
+    new = made("paid:paid")
+    assert new.frame()["paid"].to_list() == [100, 200]
+    assert [one["number"] for one in new.manifest["label"]["definitions"]] == [2]
+    assert made("paid@1:paid").frame()["paid"].to_list() == [1, 2]
+
+
+def test_what_is_computed_when_it_is_read_may_use_a_definition_by_its_number(lake: Lake) -> None:
+    twice = OnDemandView("twice", [Feature("twice", pl.col("spent") * 2)], uses=["order@1:spent"])
+    define(lake, NullRecorder(), twice)
+    assert values(lake, "twice:twice", 1, 2) == [2, 4]
+    with pytest.raises(AssayError, match="are by two definitions of order"):
+        as_of_join(spine(1.5), ["order@2:spent", "twice:twice"], lake=lake)
+    compute(lake, TWO, 0, 2)
+    assert values(lake, "twice:twice", 1, 2) == [2, 4]
+    made = create_training_set(lake, NullRecorder(), "t", spine(1), ["twice:twice"])
+    assert made.definitions["order"] == ONE.digest()
 
 
 def test_rows_of_which_nobody_recorded_a_definition_stay_readable(tmp_path: Path) -> None:

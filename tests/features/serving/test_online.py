@@ -13,6 +13,7 @@ from assay.features.serving.online import online_get
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from tests.conftest import SOAK
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INSTANT = pl.Datetime("us", "UTC")
@@ -87,7 +88,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=200 if SOAK else 8)
 @given(EVENTS, st.integers(0, 12), st.integers(0, 1))
 def test_online_is_what_training_would_have_seen(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[int, int, int | None]], day: int, microsecond: int

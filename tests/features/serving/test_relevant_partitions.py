@@ -21,6 +21,7 @@ from assay.features.tables.reader import Reader
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.serving import Serving
 from assay.features.tables.transaction import transaction
+from tests.conftest import SOAK
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
@@ -51,7 +52,7 @@ def rows_of(rows: Sequence[tuple[str, float, int]], chance: random.Random | None
     return frame.with_columns(known=pl.col("at") + lags, other=other, value=pl.when(~null.reverse()).then("value"))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(60 if SOAK else 4))
 def test_random_histories_are_answered_as_from_all_partitions(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     lake, count = open_lake(tmp_path), chance.choice([3, 14, 30])

@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from assay.features.serving.as_of_join import as_of_join
 from assay.features.serving.feature_refs import resolve
 from assay.features.serving.training import create_training_set, load_training_set, published, stage_training_set
 from assay.features.storage.parquet_files import file_sha256
-from assay.features.tables.lake import Lake, TableMissing
+from assay.features.tables.lake import Lake, TableMissing, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import Transaction, run, transaction
 
@@ -63,10 +64,16 @@ def write_vectors(lake: Lake, write) -> None:
 
 
 @pytest.fixture
-def world(lake: Lake, write) -> Lake:
-    """Ten days of a view and of vectors."""
-    write_view(lake, write)
-    write_vectors(lake, write)
+def world(lake: Lake, write, made_once: Callable[..., Path]) -> Lake:
+    """Ten days of a view and of vectors, in a copy of the lake that has them."""
+
+    def make(folder: Path) -> None:
+        made = open_lake(folder)
+        write_view(made, write)
+        write_vectors(made, write)
+
+    without = shutil.ignore_patterns("_index")  # of a copy it is made anew
+    shutil.copytree(made_once("ten-days", make), lake.storage.root, dirs_exist_ok=True, ignore=without)
     return lake
 
 

@@ -16,6 +16,7 @@ from assay.features.tables.log_replay import replay_log
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.evidence.verifier.commits import set_digest as set_digest_offline
+from tests.conftest import SOAK
 from tests.growth.calls import count_calls
 
 NAME = "clean/t"
@@ -37,7 +38,7 @@ def looked_up(lake: Lake, version: int, excluded: tuple[str, ...]) -> str:
     return lake.table(NAME).at(version).slice(lookup=True, excluded=excluded).set_digest
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100 if SOAK else 5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_it_is_that_of_the_replayed_log_at_every_version(tmp_path_factory: Any, steps: Any) -> None:
     lake, known = open_lake(tmp_path_factory.mktemp("lake")), dict[int, str]()

@@ -25,6 +25,7 @@ from assay.features.storage.table_index import TableIndex, open_index
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from tests.conftest import SOAK
 from tests.forked import run_forked
 
 NAME = "raw/t"
@@ -153,7 +154,7 @@ DEEDS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200 if SOAK else 8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(DEEDS)
 def test_the_index_says_what_the_log_says(tmp_path_factory: pytest.TempPathFactory, deeds: list[Any]) -> None:
     """With replaced and appended partitions, new columns, restored versions; with an index that was lost, cut, overwritten

@@ -10,6 +10,7 @@ import pytest
 import assay
 from assay.features.tables.by_time import greatest_time, rows_from
 from assay.features.tables.lake import TableState
+from tests.conftest import SOAK
 
 T0 = datetime(2026, 9, 1, tzinfo=UTC)
 TABLE = "reports/times"
@@ -23,7 +24,7 @@ def table_of(folder: Path, batches: list[list[datetime | None]]) -> TableState:
     return store.table(TABLE).at()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(30 if SOAK else 2))
 def test_it_is_what_a_scan_of_everything_gives(tmp_path: Path, seed: int) -> None:
     chance = Random(seed)
 

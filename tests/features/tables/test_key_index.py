@@ -62,7 +62,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200 if SOAK else 12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200 if SOAK else 8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps, wanted=st.lists(st.integers(0, 30), min_size=1, max_size=4))
 def test_every_partition_that_holds_a_key_is_named_at_every_version(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, list[int | None], str, str]], wanted: list[int]

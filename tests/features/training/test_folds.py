@@ -12,6 +12,7 @@ from assay.errors import AssayError
 from assay.features.training.folds import fold_rows, split_again
 from assay.features.training.leaks import SplitLeaks
 from assay.features.training.lookback import Lookback
+from tests.conftest import SOAK
 from tests.features.training.rows import Rows, at, rows
 
 CUSTOMER = ("customer_id",)
@@ -90,7 +91,7 @@ def test_what_makes_no_folds_is_explained(count: int, options: dict[str, Any], m
     span=st.integers(0, 5),
     forward=st.booleans(),
 )
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=500 if SOAK else 25)
 def test_against_brute_force(data: list[tuple[int, int]], count: int, span: int, forward: bool) -> None:
     made = rows([day for day, _ in data], ["a"] * len(data), [day + late for day, late in data])
     views = [Lookback("activity", CUSTOMER, span * DAY)]

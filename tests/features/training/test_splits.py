@@ -18,6 +18,7 @@ from assay.features.training.leaks import SplitLeaks
 from assay.features.training.lookback import Lookback
 from assay.features.training.split import Split
 from assay.features.training.splits import split_rows
+from tests.conftest import SOAK
 from tests.features.training.rows import START, Rows, at, rows
 
 CUSTOMER = ("customer_id",)
@@ -246,7 +247,7 @@ DAYS = st.integers(0, 40).map(lambda half: half / 2)
     back=st.integers(0, 6),
     purge=st.booleans(),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=1_000 if SOAK else 40)
 def test_what_is_not_refused_does_not_leak_and_what_is_refused_does(
     data: list[tuple[float, str, int]], boundary: int, embargo: int, back: int, purge: bool
 ) -> None:

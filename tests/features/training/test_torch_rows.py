@@ -20,6 +20,7 @@ from assay.features.serving.training import TrainingSetVersion, create_training_
 from assay.features.storage import parquet_files
 from assay.features.tables.lake import Lake, open_lake
 from assay.features.tables.run_record import NullRecorder
+from tests.conftest import SOAK
 from tests.features.training.rows import at
 
 ROWS = 1000
@@ -107,7 +108,7 @@ def test_a_part_of_a_split_is_loaded(numbers: TrainingSetVersion) -> None:
     seed=st.integers(0, 5),
     sizes=st.lists(st.integers(1, 90), min_size=6),
 )
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=200 if SOAK else 8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_row_comes_once_over_kills(
     numbers: TrainingSetVersion, stops: list[int], seed: int, sizes: list[int]
 ) -> None:

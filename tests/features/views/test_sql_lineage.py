@@ -10,7 +10,7 @@ import pytest
 from assay.errors import AssayError
 from assay.features.views.sql_lineage import sql_lineage
 
-QUERIES = 250 if os.environ.get("SOAK") else 50
+QUERIES = 250 if os.environ.get("SOAK") else 20
 SCHEMA = {"clean/t": ["a", "b", "Foo"], "u": ["a", "d"]}
 T = '"clean/t"'
 

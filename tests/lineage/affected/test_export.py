@@ -1,6 +1,7 @@
 """The list as a file: the same rows in every form, and what a bad file led to on a small desk."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from assay.lineage.affected.export import csv_chunks, write_list
 from assay.lineage.affected.origin import Origin, digest_here
 from assay.lineage.predictions.find_prediction import ID
 from assay.lineage.predictions.prediction_log import stage_predictions
-from assay.lineage.tracing.row_provenance import LOOKED_UP, source_rows
+from assay.lineage.tracing.row_provenance import LOOKED_UP, SourceRow, source_rows
 from assay.lineage.tracing.trace import trace
 from tests.lineage.conftest import day
 
 FILE = "tickets/2026-09-03/drop.csv"
+_ROWS: dict[str, Sequence[SourceRow]] = {}
 
 
 def behind(desk: Any, prediction: str, *, lookups: bool = False) -> set[tuple[str, int]]:
-    rows = source_rows(desk.lake, trace(desk.lake, prediction))
+    if prediction not in _ROWS:  # ids are of one desk alone
+        _ROWS[prediction] = source_rows(desk.lake, trace(desk.lake, prediction))
+    rows = _ROWS[prediction]
     return {(row.file, row.row_number) for row in rows if lookups or not row.because.startswith(LOOKED_UP)}
 
 
@@ -33,10 +37,11 @@ def predictions(desk: Any) -> list[str]:
 
 def test_a_bad_file_leads_to_the_predictions_whose_windows_hold_its_rows(full_desk: Any) -> None:
     truth: set[str] = set()
+    rows = {name: behind(full_desk, name) for name in predictions(full_desk)}
     for number in range(5):
         file = f"tickets/{day(number)}/drop.csv"
         found = affected_predictions(full_desk.lake, Origin(file))
-        truth = {name for name in predictions(full_desk) if any(at[0] == file for at in behind(full_desk, name))}
+        truth = {name for name, found_rows in rows.items() if any(at[0] == file for at in found_rows)}
         assert set(found.frame()[ID]) == truth
         assert found.complete and not found.notes
     assert 0 < len(truth) < len(predictions(full_desk))

@@ -13,7 +13,7 @@ from assay.lineage.affected.origin import Origin
 from assay.lineage.predictions.find_prediction import ID
 from tests.lineage.affected.lookup_lakes import LookupLake, Row, Token
 
-LAKES = range(500 if os.environ.get("SOAK") else 6)
+LAKES = range(500 if os.environ.get("SOAK") else 2)
 CONDITIONS: dict[str, dict[str, Callable[[Row], bool]]] = {
     "clean/customers": {"customer_id = 'c1'": lambda row: row["customer_id"] == "c1"},
     "clean/tickets": {

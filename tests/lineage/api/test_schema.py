@@ -42,7 +42,7 @@ def test_no_request_is_too_much(described: Any) -> None:
     asked = set()
     for operation in (found.ok() for found in described.get_all_operations()):
 
-        @settings(max_examples=50 if SOAK else 6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=50 if SOAK else 3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=st.one_of(operation.as_strategy(generation_mode=mode) for mode in GenerationMode))
         def ask(case: Any) -> None:
             case.call_and_validate(checks=answered)

@@ -20,7 +20,7 @@ from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import open_lineage_store
 
-DAGS = 1_000 if os.environ.get("SOAK") else 8
+DAGS = 1_000 if os.environ.get("SOAK") else 3
 RUNS = 11
 TABLES = (
     "raw/a",

@@ -23,7 +23,7 @@ from assay.lineage.queries.walk import graph_hash
 from assay.lineage.store.lineage_store import open_lineage_store
 from tests.lineage.backend import Backend
 
-KILLS = 200 if os.environ.get("SOAK") else 12
+KILLS = 200 if os.environ.get("SOAK") else 6
 AT_ONCE = 4
 
 pytestmark = pytest.mark.timeout(1800)

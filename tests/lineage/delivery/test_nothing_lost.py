@@ -26,6 +26,7 @@ from assay.lineage.events.process import this_process
 from assay.lineage.events.serialize import to_bytes
 from assay.lineage.queries.walk import graph_hash
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
+from tests.conftest import SOAK
 from tests.lineage.conftest import Wild, day, midnight
 from tests.lineage.everything import answers, difference
 
@@ -135,7 +136,7 @@ class History:
             tx.write("side/t", self.frame(0))
 
 
-@pytest.fixture(scope="module", params=range(2))
+@pytest.fixture(scope="module", params=range(10 if SOAK else 1))
 def history(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[History]:
     if this_process() is None:
         pytest.skip("this system does not tell which process is which")

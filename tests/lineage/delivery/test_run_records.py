@@ -19,6 +19,7 @@ from assay.lineage.delivery.run_records import (
     record_of,
     unfolded_days,
 )
+from tests.conftest import SOAK
 
 T0 = datetime(2026, 9, 1, 23, 59, tzinfo=UTC)
 TODAY = (T0 + timedelta(days=9)).date()
@@ -73,7 +74,7 @@ def test_a_damaged_record_is_named_kept_and_hinders_no_other(storage: Storage, c
     assert find_record(storage, made(2).run_id, T0) == made(2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=300 if SOAK else 8, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["FAIL", "ABORT", "COMPLETE"]), st.booleans()), max_size=12)
 )

@@ -31,6 +31,7 @@ from assay.lineage.evidence.verifier.prediction import row_digest
 from assay.lineage.evidence.verifier.verify import verify
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.tracing.trace import trace
+from tests.conftest import SOAK
 
 CANARY = "Zanzibar Quagmire"
 
@@ -201,7 +202,7 @@ def test_nonsense_is_a_finding_never_a_crash(sealed: Bundle) -> None:
         copy[key] = spoilt(value[key])
         return copy
 
-    for _ in range(100):
+    for _ in range(500 if SOAK else 30):
         name = chance.choice(documents)
         lines = files[name].splitlines() if name.startswith(("lake/", "events/")) else [files[name]]
         place = chance.randrange(len(lines))

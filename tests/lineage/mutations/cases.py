@@ -45,6 +45,7 @@ class Case:
         offline: the verdict of the bundle's script where it rightly is another one; `why` has the reason.
         cuts: nobody can follow the way beyond what is gone, so that a lie behind it stays unseen.
         alone: not to be combined with others: it takes something away that these need, or adds a commit.
+        parts: the cases that this one is made of, where several are judged at once.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Case:
     offline: Outcome | None = None
     cuts: bool = False
     alone: bool = False
+    parts: tuple["Case", ...] = ()
 
     def __str__(self) -> str:
         return self.name
@@ -87,10 +89,54 @@ def several(given: Iterable[Case]) -> list[Case]:
     return list(given) if SOAK else list(given)[::15]
 
 
-def cases(given: Sequence[Case]) -> Any:
+AT_ONCE = 6  # so many changes that must not matter are made to one copy, but in a soak
+
+
+def cases(given: Sequence[Case], *, alike: bool = False) -> Any:
+    """A test for each case, in a soak. Else those that must not matter are judged several at once: if any of them did matter, the
+    verdict on all of them would be another one. And of those that break something, in a row of equals, every second is judged.
+
+    `alike`: neighbours in the list change one thing, which can be done to a copy once."""
     names = [case.name for case in given]
     assert len(set(names)) == len(names), "two cases have one name"
-    return pytest.mark.parametrize("case", given, ids=[name.replace(", ", " ").replace(" ", "-") for name in names])
+    judged = list(given)
+    if not SOAK:
+        judged = _fewer([case for case in given if not _harmless(case)]) + at_once(filter(_harmless, given), alike)
+    ids = [case.name.replace(", ", " ").replace(" ", "-") for case in judged]
+    return pytest.mark.parametrize("case", judged, ids=ids)
+
+
+def _fewer(given: Sequence[Case]) -> list[Case]:
+    """All but every second of those that are about the same prediction and break something."""
+    left: set[str] = set()
+    for about in ABOUT:
+        alike = [case.name for case in given if case.verdict == "broken" and case.about == about and not case.alone]
+        left |= set(alike[1::2])
+    return [case for case in given if case.name not in left]
+
+
+def _harmless(case: Case) -> bool:
+    return case.verdict == "verified" and case.about == "middle" and not (case.alone or case.offline)
+
+
+def at_once(given: Iterable[Case], alike: bool) -> list[Case]:
+    """A case for every few of these: neighbours, or those that stand as far apart as they can."""
+    there = list(given)
+    if alike:
+        groups = 1 + len(there) // (AT_ONCE - 2)
+        return [joined(there[first::groups]) for first in range(min(groups, len(there)))]
+    return [joined(there[start : start + AT_ONCE]) for start in range(0, len(there), AT_ONCE)]
+
+
+def joined(parts: Sequence[Case]) -> Case:
+    if len(parts) == 1:
+        return parts[0]
+    why = "\n".join(f"{part.name}: {part.why}" for part in parts)
+    return Case(" + ".join(part.name for part in parts), _all_of(parts), "verified", why=why, parts=tuple(parts))
+
+
+def _all_of(parts: Sequence[Case]) -> Callable[[World], object]:
+    return lambda world: [part.change(world) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -146,7 +192,8 @@ def judge(case: Case, world: World) -> None:
     case.change(world)
     inside, outside = verdicts(world)
     problems = complaints(case, culprit, inside, "in the lake")
-    expected = case if case.said_offline else replace(case, said="")
+    parts = tuple(part for part in case.parts if part.said_offline)
+    expected = replace(case, parts=parts, said=case.said if case.said_offline else "")
     if case.export_refuses:
         expected, culprit = Case(case.name, case.change, "refused", why=case.why), case.export_refuses
     elif case.offline:
@@ -193,5 +240,6 @@ def _wrong(case: Case, culprit: str, verdict: Verdict) -> Iterator[str]:
             item for item in missing if not re.search(culprit, str(item)) and not _CONSEQUENCE.search(str(item))
         ]
         yield from (f"misses what is there: {item}" for item in innocent)
-    if case.said and not any(re.search(case.said, str(item)) for item in verdict.findings):
-        yield f"does not say {case.said}"
+    for said in filter(None, (part.said for part in (case, *case.parts))):
+        if not any(re.search(said, str(item)) for item in verdict.findings):
+            yield f"does not say {said}"

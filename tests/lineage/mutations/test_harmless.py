@@ -120,6 +120,6 @@ CASES = [
 ]
 
 
-@cases(CASES)
+@cases(CASES, alike=True)
 def test_harmless(case: Case, world: World) -> None:
     judge(case, world)

@@ -189,6 +189,6 @@ CASES = [
 ]
 
 
-@cases(CASES)
+@cases(CASES, alike=True)
 def test_logs(case: Case, world: World) -> None:
     judge(case, world)

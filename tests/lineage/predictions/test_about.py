@@ -16,6 +16,7 @@ from assay.features.tables.transaction import transaction
 from assay.lineage.predictions.about import Ambiguous, as_beginning, predictions_about, predictions_matching, whole_id
 from assay.lineage.predictions.latest import latest_predictions
 from assay.lineage.predictions.prediction_log import log_predictions
+from tests.conftest import SOAK
 
 FIRST = datetime(2026, 9, 1, tzinfo=UTC)
 MODELS = {"router": ["ticket_id", "customer"], "risk": ["customer"]}
@@ -65,7 +66,7 @@ def everything(lake: Lake) -> list[dict[str, Any]]:
 moments = st.none() | st.integers(-5, 150).map(lambda hours: FIRST + timedelta(hours=hours))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300 if SOAK else 10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     about=st.fixed_dictionaries(
         {}, optional={"customer": st.integers(0, 5).map(str), "ticket_id": st.sampled_from(["t0-0", "t3-2", "t9"])}

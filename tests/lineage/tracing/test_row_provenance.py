@@ -11,7 +11,7 @@ from assay.lineage.tracing.row_provenance import LOOKED_UP, rows_read_for
 from assay.lineage.tracing.trace import trace
 from tests.lineage.affected.lookup_lakes import LookupLake
 
-LAKES = range(200 if os.environ.get("SOAK") else 4)
+LAKES = range(200 if os.environ.get("SOAK") else 2)
 
 
 @pytest.mark.parametrize("seed", LAKES)

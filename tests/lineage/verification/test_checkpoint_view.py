@@ -1,6 +1,7 @@
 """Checkpoints that readers would open are compared, at the cost of what is in question; what is otherwise is not decided here."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +27,17 @@ TABLE = "clean/tickets"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> tuple[Lake, Trace]:
-    """Three days; asked is about the second."""
-    lake, chosen = open_lake(tmp_path), np.random.default_rng(1)
-    for day in range(3):
-        make_day(lake, day, 5, chosen, 5)
+def desk(tmp_path: Path, made_once: Callable[..., Path]) -> tuple[Lake, Trace]:
+    """Three days, in a copy of the lake that has them; asked is about the second."""
+
+    def make(folder: Path) -> None:
+        made, chosen = open_lake(folder), np.random.default_rng(1)
+        for day in range(3):
+            make_day(made, day, 5, chosen, 5)
+
+    without = shutil.ignore_patterns("_index")  # of a copy it is made anew
+    shutil.copytree(made_once("three-days", make), tmp_path, dirs_exist_ok=True, ignore=without)
+    lake = open_lake(tmp_path)
     rows = lake.table("predictions/router").at().scan([key(1)]).select("prediction_id").collect()
     return lake, trace(lake, rows.to_series()[0])
 

@@ -15,6 +15,7 @@ from assay.features.tables.log_replay import LogReplay, replay_log
 from assay.features.tables.run_record import CheckResult, NullRecorder, Work
 from assay.features.tables.transaction import transaction
 from assay.lineage.verification.log_walk import LogWalk, Unproven, walk_log
+from tests.conftest import SOAK
 
 NAME = "clean/t"
 READS: tuple[Any, ...] = ((None, ()), (None, ("a",)), (("a",), ()), (("b", "c"), ()), ((), ()))
@@ -42,7 +43,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100 if SOAK else 5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_files_writers_and_digests_are_those_of_the_replayed_log(tmp_path_factory: Any, steps: Any) -> None:
     lake = open_lake(tmp_path_factory.mktemp("lake"))

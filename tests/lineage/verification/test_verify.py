@@ -23,6 +23,7 @@ from assay.lineage.tracing.trace import Trace, trace
 from assay.lineage.verification.files import as_delivered
 from assay.lineage.verification.finding import Verification
 from assay.lineage.verification.verify import verify
+from tests.conftest import SOAK
 
 
 def test_what_lies_in_an_object_store_is_not_looked_for_in_the_landing_folder(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_flipped_bit_in_any_data_file_is_found_and_named(desk: Any, tmp_path: 
     ]
     assert {path.split("/")[0] for path in used} > {"raw", "clean", "features", "training", "models", "embeddings"}
     chance = random.Random(7)
-    for name in chance.sample(sorted(set(used)), 10):
+    for name in chance.sample(sorted(set(used)), len(set(used)) if SOAK else 4):
         path = tmp_path / "lake" / name
         whole = path.read_bytes()
         flip(path, chance)
@@ -156,10 +157,11 @@ def test_a_flipped_bit_in_any_commit_is_found_and_named(desk: Any, tmp_path: Pat
         newest[node.table] = max(newest.get(node.table, 0), *node.versions_read)
     others = {(table, version) for table, last in newest.items() for version in range(last + 1)} - known
     chance = random.Random(9)
-    for table, version in [*chance.sample(sorted(known), 6), *chance.sample(sorted(others), min(2, len(others)))]:
+    many, few = (len(known), len(others)) if SOAK else (3, min(1, len(others)))
+    for table, version in [*chance.sample(sorted(known), many), *chance.sample(sorted(others), few)]:
         path = tmp_path / "lake" / table / "_delta_log" / f"{version:020d}.json"
         whole = path.read_bytes()
-        for _ in range(3):
+        for _ in range(3 if SOAK else 1):
             flip(path, chance)
             result = verify(desk.lake, found, whole_logs=(table, version) in others)
             named = [
@@ -251,7 +253,7 @@ def test_the_prediction_of_a_damaged_table_is_still_found_or_its_file_named(desk
     prediction = one_prediction(desk)
     (path,) = (tmp_path / "lake" / "predictions" / "router").rglob("*.parquet")
     whole, chance = path.read_bytes(), random.Random(10)
-    for _ in range(8):
+    for _ in range(40 if SOAK else 4):
         flip(path, chance)
         lake = open_lake(tmp_path / "lake")
         try:

@@ -42,7 +42,7 @@ def test_a_definition_is_a_table_of_one_row_with_types_and_lineage(world: Lake) 
         }
     }
     assert [(item.snapshot.table, item.lookup, item.partitions) for item in commit.inputs] == [
-        ("features/activity", True, ())
+        ("features/activity", True, None)
     ]
     infos = {info.reference: info for info in catalogue(world)}
     assert (infos["more:x"].kind, infos["more:x"].dtype, infos["more:x"].owner) == ("on-demand", "Int64", "shop")
