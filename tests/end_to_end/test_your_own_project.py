@@ -22,6 +22,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.conftest import SOAK
 from tests.served import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,8 @@ FILE = re.compile(r"\A# (\S+)\n")
 INSTALLS = re.compile(r"^(python -m venv|pip install) .*\n", re.MULTILINE)
 SERVES = "assay up\n"
 CHROMIUM = Path("/usr/bin/chromium")
+SERVED = """{ assetNodes { assetKey { path } } assetNodeOrError(assetKey: {path: ["clean", "refunds"]}) { ... on AssetNode {
+    assetChecksOrError { ... on AssetChecks { checks { name } } } } } }"""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
@@ -121,11 +124,30 @@ def serving(stranger: Stranger) -> Iterator[tuple[str, str]]:
         process.wait(timeout=60)
 
 
+def asked(dagster: str) -> tuple[set[str], set[str]]:
+    """Names of the assets, and of the rules of refunds, as Dagster's server has them."""
+    request = urllib.request.Request(
+        f"{dagster}/graphql", json.dumps({"query": SERVED}).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        data = json.load(answer)["data"]
+    rules = data["assetNodeOrError"].get("assetChecksOrError", {}).get("checks", [])
+    return {node["assetKey"]["path"][-1] for node in data["assetNodes"]}, {rule["name"] for rule in rules}
+
+
 def look(dagster: str, console: str) -> None:
-    """A browser sees the project: the graph of its assets, the rules of a contract, the model in the console."""
+    """The servers have the project: its assets, the rules of a contract, the model in the console. In a soak a browser sees them,
+    too: what Dagster's pages draw of such a project is in `test_dagster_ui.py`."""
     with urllib.request.urlopen(console, timeout=30) as answer:
         assert b"predictions/large_orders" in answer.read()
-    if not CHROMIUM.exists():
+    assets, rules = {"customer_spending", "orders", "large_orders"}, {"amount__gt", "order_id__exists"}
+    for _ in range(120):  # until the declarations are loaded
+        found = asked(dagster)
+        if assets <= found[0]:
+            break
+        time.sleep(1)
+    assert assets <= found[0] and rules <= found[1]
+    if not (SOAK and CHROMIUM.exists()):
         return
     from playwright.sync_api import sync_playwright
 
@@ -134,10 +156,10 @@ def look(dagster: str, console: str) -> None:
         page = browser.new_page(viewport={"width": 1800, "height": 1000})
         page.set_default_timeout(60_000)
         page.goto(f"{dagster}/assets/predictions/large_orders?view=lineage&lineageScope=upstream&lineageDepth=9")
-        for text in ("customer_spending", "orders", "large_orders"):
+        for text in sorted(assets):
             page.get_by_text(text, exact=True).first.wait_for()
         page.goto(f"{dagster}/assets/clean/refunds?view=checks")
-        for rule in ("amount__gt", "order_id__exists"):
+        for rule in sorted(rules):
             page.get_by_text(rule, exact=True).first.wait_for()
         browser.close()
 
