@@ -8,8 +8,12 @@ import textwrap
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from assay.stable_text import stable_text
+
+# Of the functions and classes that there are. One is read once: for a class Python parses the whole file.
+_sources: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def callable_digest(*functions: Callable[..., Any] | None) -> str:
@@ -35,7 +39,9 @@ def _collected(item: Any, parts: dict[tuple[int, str], str]) -> str:
         return _collected(type(target), parts)
     own = (id(target), "")
     if own not in parts:
-        parts[own] = _source(target)
+        if target not in _sources:
+            _sources[target] = _source(target)
+        parts[own] = _sources[target]
         for name, used in _used(target):
             if isinstance(used, FunctionType | type):
                 _collected(used, parts)

@@ -81,7 +81,8 @@ def fits(texts: pl.Series, dtype: pl.DataType) -> list[Fit]:
     """The forms, other than the usual one, that read some of the texts as this type. Best first: those that read the most, and of
     equals those that need fewer words."""
     sample = texts.sample(_SAMPLE, seed=0) if len(texts) > _SAMPLE else texts
-    tried = (Fit(form, naive, _values(sample, dtype, form, naive)) for form, naive in _candidates(sample, dtype))
+    candidates = _matching(sample, dtype, list(_candidates(sample, dtype)))
+    tried = (Fit(form, naive, _values(sample, dtype, form, naive)) for form, naive in candidates)
     few = [fit for fit in tried if fit.read > _SOME * len(sample)]
     if sample is not texts:
         few = [Fit(fit.form, fit.naive, _values(texts, dtype, fit.form, fit.naive)) for fit in few]
@@ -101,6 +102,22 @@ def means_no_value(texts: pl.Series) -> pl.Series:
 def _values(texts: pl.Series, dtype: pl.DataType, form: WrittenForm, naive: bool) -> pl.Series:
     column = Column("v", dtype, True, True, False, FieldOptions(naive_utc=naive, written=form))
     return texts.alias("v").to_frame().select(as_delivered(pl.col("v"), pl.String(), column).alias("v")).to_series()
+
+
+def _matching(
+    texts: pl.Series, dtype: pl.DataType, candidates: list[tuple[WrittenForm, bool]]
+) -> list[tuple[WrittenForm, bool]]:
+    """Without the formats of days and times whose pattern fits too few texts: of most that is seen for all in one pass, where
+    to read them takes several for each."""
+    made = {str(number): form.times(dtype) for number, (form, _) in enumerate(candidates)}
+    patterns = {
+        number: pl.col("v").str.contains(time.pattern).sum() for number, time in made.items() if time is not None
+    }
+    if not patterns:
+        return candidates
+    counts = texts.alias("v").to_frame().select(**patterns).row(0, named=True)
+    least = _SOME * len(texts)
+    return [one for number, one in enumerate(candidates) if counts.get(str(number), len(texts)) > least]
 
 
 def _candidates(texts: pl.Series, dtype: pl.DataType) -> Iterator[tuple[WrittenForm, bool]]:
@@ -150,9 +167,11 @@ def _moments(texts: pl.Series) -> Iterator[tuple[WrittenForm, bool]]:
     before, between, after = parts.get_columns()
     days = [fit.form.date_format for fit in fits(before, pl.Date())]
     gap = str(between.value_counts(sort=True)[between.name][0])
-    for day, clock, zone in product(days, TIME_FORMATS, _ZONES):
-        if _reads_some_clock(after, clock + zone):
-            yield WrittenForm(datetime_format=f"{day}{gap}{clock}{zone}"), not zone
+    if not days:
+        return
+    clocks = [(clock, zone) for clock, zone in product(TIME_FORMATS, _ZONES) if _reads_some_clock(after, clock + zone)]
+    for day, (clock, zone) in product(days, clocks):
+        yield WrittenForm(datetime_format=f"{day}{gap}{clock}{zone}"), not zone
 
 
 def _reads_some_clock(texts: pl.Series, clock: str) -> bool:

@@ -123,7 +123,7 @@ operations = st.one_of(
 def test_the_lake_holds_what_the_table_was_at_each_look(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    @settings(max_examples=(10 if kind == "sqlite" else 4) * (30 if os.environ.get("SOAK") else 1), deadline=None)
+    @settings(max_examples=(3 if kind == "sqlite" else 2) * (100 if os.environ.get("SOAK") else 1), deadline=None)
     @given(st.lists(operations, max_size=25))
     def check(history: list[tuple[Any, ...]]) -> None:
         folder = tmp_path_factory.mktemp("model")
@@ -310,12 +310,12 @@ def test_killed_while_the_table_changes_no_change_is_lost_or_taken_twice(tmp_pat
     url, chance = f"sqlite:///{tmp_path / 'a.db'}", random.Random(7)
     (tmp_path / "a.db").touch()
     world = World(url, tmp_path / "home")
-    for _ in range(12 if os.environ.get("SOAK") else 3):
+    for _ in range(12 if os.environ.get("SOAK") else 2):
         command = [sys.executable, "-c", LOOKING, url, str(tmp_path / "home")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "looked\n"
-            for _ in range(40):
+            for _ in range(40 if os.environ.get("SOAK") else 25):
                 part, place = chance.choice(KEYS), chance.choice("xy")
                 if chance.random() < 0.4:
                     world.do("DELETE FROM things WHERE part = :part", part=part)

@@ -123,7 +123,7 @@ operations = st.one_of(
 def test_the_lake_holds_what_a_reader_by_a_cursor_can_see(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    @settings(max_examples=(10 if kind == "sqlite" else 4) * (30 if os.environ.get("SOAK") else 1), deadline=None)
+    @settings(max_examples=(3 if kind == "sqlite" else 2) * (100 if os.environ.get("SOAK") else 1), deadline=None)
     @given(st.lists(operations, max_size=25))
     def check(history: list[tuple[Any, ...]]) -> None:
         folder = tmp_path_factory.mktemp("model")

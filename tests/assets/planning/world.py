@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,14 @@ def declared(
     return orders, ordered(steps_of([orders, shops, mails, sizes, sums, model, answers]))
 
 
+@cache
+def choices() -> dict[tuple[Any, ...], tuple[Source, tuple[Step, ...]]]:
+    """What may be declared, by what is said of it: the same for all worlds."""
+    keys: list[tuple[Any, ...]] = [(0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual")]
+    keys.append((0.0, "2d", "0 12 * * *"))
+    return {key: declared(*key) for key in keys}
+
+
 def brute_force(stage: Sequence[Step], env: Resources, chosen: Chosen | None = None) -> Plan:
     """The plan of a stage by looking at every step for every partition. What would be refused once more is run only where it
     was chosen."""
@@ -155,8 +164,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.store: Store = open_store(home=str(folder))
         self.landing = folder / "landing"
-        choices = ((0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual"), (0.0, "2d", "0 12 * * *"))
-        self.declared = {key: declared(*key) for key in choices}
+        self.declared = choices()
         self.source, self.steps = self.declared[0.0, "2d"]
         self.now, self.ticks = datetime.now(UTC), 0  # as the commits have it
 

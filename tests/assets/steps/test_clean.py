@@ -111,12 +111,12 @@ class Desk:
             tx.write("lists/products", pl.DataFrame({"product": names}))
 
     def decide(self, action: str, rows: tuple[tuple[str, int], ...], **options: Any) -> None:
-        """Try a decision both ways, then make it."""
+        """Try a decision in memory, and make it on disk, which comes to the same."""
         what = Decision(action, "seen on the invoice", "kim", **options)
         choice = RowSelection(partition=DAYS[1], rows=rows)
-        tried, again = (decide(parcels, env, choice, what) for env in (self.memory, self.disk))
-        assert tried == again and any(row.fits for row in tried.rows), tried
-        decide(parcels, self.disk, choice, what, dry_run=False)
+        tried = decide(parcels, self.memory, choice, what)
+        made = decide(parcels, self.disk, choice, what, dry_run=False)
+        assert tried.rows == made.rows and any(row.fits for row in tried.rows), tried
 
     def held(self, rule: str, **delivered: str) -> tuple[tuple[str, int], ...]:
         """The rows of day 1 that broke this rule alone, and have these values."""

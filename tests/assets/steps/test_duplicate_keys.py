@@ -180,7 +180,7 @@ def processed(
 
 @pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize("mode", ["first", "latest", "none"])
-@settings(max_examples=60 if SOAK else 3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60 if SOAK else 2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deliveries=DELIVERIES, seed=st.integers(0, 2**32))
 def test_a_lake_is_what_was_delivered(
     tmp_path: Path, mode: str, timed: bool, deliveries: list[tuple[int, str, list[Row]]], seed: int
@@ -201,7 +201,7 @@ class Twins(Contract):
     amount: int = Field(ge=0)
 
 
-@settings(max_examples=100 if SOAK else 4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100 if SOAK else 2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deliveries=DELIVERIES, seed=st.integers(0, 2**32))
 def test_with_several_keys_two_lakes_of_the_same_files_are_the_same(
     tmp_path: Path, deliveries: list[tuple[int, str, list[Row]]], seed: int

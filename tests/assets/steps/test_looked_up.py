@@ -17,6 +17,7 @@ from assay.checks.contract.rules import Column
 from assay.features.tables.lake import Lake, TableState, open_lake
 from assay.features.tables.run_record import NullRecorder, Work
 from assay.features.tables.transaction import transaction
+from tests.conftest import SOAK
 
 TABLE = "clean/shops"
 DAYS = [f"2026-09-{day:02d}" for day in range(1, 8)]
@@ -50,7 +51,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[list[str] | None]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=300 if SOAK else 8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

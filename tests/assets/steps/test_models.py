@@ -82,7 +82,7 @@ def test_a_stored_model_is_run_again_for_a_prediction(airline: Any) -> None:
     predict = predicted_again(
         airline.store.lake, [item for item in declared if isinstance(item, Model)], steps_of(declared)
     )
-    for id_ in airline.frame("predictions/late")["prediction_id"].gather_every(5):
+    for id_ in airline.frame("predictions/late")["prediction_id"].gather_every(20):
         trace = airline.store.trace(id_)
         found = verify(airline.store.lake, trace, predict=predict)
         assert (found.outcome, found.answer) == ("verified", "checked"), str(found)

@@ -90,7 +90,7 @@ states = st.dictionaries(st.sampled_from(KEYS), st.integers(-1, 2), min_size=1)
 operations = st.one_of(st.tuples(st.sampled_from(DAYS), states), st.just("run"), st.just("run"))
 
 
-@settings(max_examples=300 if os.environ.get("SOAK") else 8, deadline=None)
+@settings(max_examples=300 if os.environ.get("SOAK") else 2, deadline=None)
 @given(history=st.lists(operations, max_size=12))
 @example(history=[(1, {"a": 0}), (2, {"a": -1})])  # a state of which no row is clean
 @example(history=[(1, {"a": 0}), (2, {"a": -1}), "run", (3, {"b": -1}), "run", (2, {"a": 2})])

@@ -241,7 +241,9 @@ def test_one_more_day_opens_its_events_and_few_blocks_and_a_late_event_what_it_i
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
 @pytest.mark.parametrize(
-    ("zone", "every"), [("UTC", "1d"), ("America/New_York", "1d"), ("Asia/Kolkata", "1d"), ("America/New_York", "6h")]
+    ("zone", "every"),
+    [("America/New_York", "6h"), ("Asia/Kolkata", "1d")]
+    + ([("UTC", "1d"), ("America/New_York", "1d")] if os.environ.get("SOAK") else []),
 )
 def test_parts_give_what_brute_force_and_a_recomputation_give(tmp_path: Path, zone: str, every: str, seed: int) -> None:
     """Late, corrected and deleted events, in days of another zone, over the days on which clocks are set."""

@@ -20,7 +20,7 @@ from assay.features.tables.transaction import transaction
 from assay.features.views import window_partitions
 from assay.store import Store, open_store
 
-ROUNDS = 300 if os.environ.get("SOAK") else 6
+ROUNDS = 300 if os.environ.get("SOAK") else 3
 FIRST = date(2026, 1, 1)
 DAILY = Partitioning.daily(FIRST)
 DAYS = DAILY.keys_between("2026-01-01", "2026-01-07")

@@ -76,7 +76,7 @@ def require_drafted(frames: list[pl.DataFrame]) -> type[Contract]:
 COLUMNS = st.dictionaries(st.sampled_from(APART), st.sampled_from(VALUES), min_size=1, max_size=6)
 
 
-@settings(max_examples=300 if SOAK else 30, deadline=None)
+@settings(max_examples=300 if SOAK else 6, deadline=None)
 @given(COLUMNS, COLUMNS)
 def test_a_draft_takes_the_frames_it_was_drafted_from(columns: dict[str, Any], more: dict[str, Any]) -> None:
     require_drafted([frame_of(columns)])

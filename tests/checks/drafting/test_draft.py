@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.assets.sources.deliveries import Delivery
@@ -29,6 +29,7 @@ from assay.checks.drafting.draft import draft_contract
 from assay.checks.drafting.pattern_inference import common_pattern
 from assay.checks.drafting.table_stats import Batch, table_stats
 from assay.errors import AssayError
+from tests.conftest import SOAK
 
 
 def contract_of(source: str) -> type[Contract]:
@@ -65,6 +66,11 @@ def tickets() -> tuple[list[pl.DataFrame], list[Any]]:
 
 
 @pytest.fixture(scope="module")
+def drafted_tickets(tickets: tuple[list[pl.DataFrame], list[Any]]) -> str:
+    return draft_contract(tickets[0], "raw/tickets")
+
+
+@pytest.fixture(scope="module")
 def events() -> list[pl.DataFrame]:
     return by_file(event_files())
 
@@ -77,9 +83,8 @@ def rules(contract: type[Contract]) -> set[str]:
     return {made.name for made in contract_rules(contract) if made.name.rpartition(".")[2] not in ("dtype", "not_null")}
 
 
-def test_raw_tickets(tickets: tuple[list[pl.DataFrame], list[Any]]) -> None:
-    source = draft_contract(tickets[0], "raw/tickets")
-    contract = contract_of(source)
+def test_raw_tickets(drafted_tickets: str) -> None:
+    source, contract = drafted_tickets, contract_of(drafted_tickets)
     info = contract_info(contract)
     assert (info.name, info.key) == ("Tickets", ("ticket_id",))
     assert [column.name for column in info.columns if column.nullable] == ["intent"]
@@ -340,9 +345,7 @@ def test_patterns_are_those_of_codes(texts: list[str], pattern: str | None) -> N
     assert found == (None if pattern is None else (pattern, 0))
 
 
-TEXTS = [None, "a", "b", "x@y.example", "2026-01-01", "7", "A1", "1e400"]
-
-
+@settings(max_examples=300 if SOAK else 8)
 @given(
     st.lists(
         st.one_of(
@@ -365,9 +368,9 @@ def test_a_draft_always_compiles_and_holds_for_nearly_all_of_its_rows(values: li
         assert result.share <= 0.05 or result.name.endswith("not_nan")
 
 
-def test_the_source_is_formatted(tickets: tuple[list[pl.DataFrame], list[Any]], tmp_path: Path) -> None:
+def test_the_source_is_formatted(drafted_tickets: str, tmp_path: Path) -> None:
     file = tmp_path / "drafted.py"
-    file.write_text(draft_contract(tickets[0], "tickets"))
+    file.write_text(drafted_tickets)
     ruff = [sys.executable, "-m", "ruff", "--quiet"]
     done = subprocess.run(
         [*ruff[:3], "format", "--check", "--line-length", "120", str(file)], capture_output=True, check=False

@@ -17,7 +17,7 @@ from assay.checks.contract.field import RowCount
 from assay.checks.exchange.loosening import loosened
 from tests.conftest import SOAK
 
-EXAMPLES = 1500 if SOAK else 120
+EXAMPLES = 1500 if SOAK else 30
 
 
 def define(

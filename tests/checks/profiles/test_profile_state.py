@@ -15,6 +15,7 @@ from assay.checks import Contract, Field, Timestamp
 from assay.checks.profiles.profile import _CLASSES, profile
 from assay.checks.profiles.profile_state import ColumnState, ProfileState, merge
 from assay.errors import AssayError
+from tests.conftest import SOAK
 
 
 class Wide(Contract):
@@ -57,7 +58,7 @@ def frame(data: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(data, schema=TYPES)
 
 
-@settings(max_examples=30)
+@settings(max_examples=300 if SOAK else 10)
 @given(rows, st.integers(0, 40), st.integers(0, 40))
 def test_parts_joined_are_the_whole(data: list[dict[str, Any]], first: int, second: int) -> None:
     low, high = sorted((first, second))
@@ -86,7 +87,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-@settings(max_examples=30)
+@settings(max_examples=300 if SOAK else 10)
 @given(rows)
 def test_counts_and_bounds_are_those_of_the_values(data: list[dict[str, Any]]) -> None:
     state = ProfileState.from_dict(json.loads(json.dumps(profile(frame(data), Wide).to_dict(), allow_nan=False)))

@@ -18,6 +18,7 @@ from assay.checks import Contract, Field, Timestamp
 from assay.checks.schema_diff.rename_matching import alike, match_renames
 from assay.checks.schema_diff.schema_drift import SchemaFinding, delivery_drift
 from assay.checks.schema_diff.units import UNITS, unit_shift
+from tests.conftest import SOAK
 
 ROWS = 400
 
@@ -29,6 +30,11 @@ class Orders(Contract):
     amount: float = Field()
     weight: float = Field()
     at: Timestamp = Field()
+
+
+class Measures(Contract):
+    amount: float = Field()
+    weight: float = Field()
 
 
 def batch(day: int = 1, *, text: bool = False) -> pl.DataFrame:
@@ -57,7 +63,7 @@ def told(findings: list[SchemaFinding]) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("text", [False, True])
 def test_the_next_day_is_no_drift(text: bool) -> None:
-    for day in range(2, 6):
+    for day in range(2, 6 if SOAK else 3):
         assert delivery_drift(batch(day, text=text), Orders, batch(day - 1, text=text)) == []
 
 
@@ -155,11 +161,11 @@ def test_reordered() -> None:
 )
 @pytest.mark.parametrize("text", [False, True])
 def test_unit_shifted(column: str, change: Any, said: str, text: bool) -> None:
-    now = batch(2).with_columns(change(pl.col(column)).alias(column))
-    before = batch(1)
+    now = batch(2).select("amount", "weight").with_columns(change(pl.col(column)).alias(column))
+    before = batch(1).select("amount", "weight")
     if text:
         now, before = (frame.with_columns(pl.col(column).cast(pl.String)) for frame in (now, before))
-    (finding,) = delivery_drift(now, Orders, before)
+    (finding,) = delivery_drift(now, Measures, before)
     assert (finding.kind, finding.column, finding.against) == ("unit_shifted", column, "previous")
     assert said.removesuffix(" (a currency or another unit?)")[:10] in finding.detail
 
@@ -189,7 +195,7 @@ def test_the_support_desks_renamed_amount() -> None:
 
 def test_no_days_of_the_support_desk_are_in_another_unit() -> None:
     frames = [read_parquet(file.path, file.content) for file in event_files() if file.defect is None]
-    for before, now in pairwise(frames[:8]):
+    for before, now in pairwise(frames[: 8 if SOAK else 3]):
         assert delivery_drift(now, CardEvents, before) == []
 
 

@@ -189,7 +189,7 @@ def edited_for(kind: str, zip_: str, expected: str, reason: str) -> str:
     return with_method(FORMS.format(kind=kind), "Table", method, reason)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if SOAK else 100, deadline=None)
 @given(kind=st.sampled_from(["str", "int", "float"]), zip_=HOSTILE, expected=HOSTILE, reason=HOSTILE)
 def test_no_value_is_more_than_a_literal(kind: str, zip_: str, expected: str, reason: str) -> None:
     try:
@@ -203,7 +203,7 @@ def test_no_value_is_more_than_a_literal(kind: str, zip_: str, expected: str, re
         assert repr(zip_) in literals
 
 
-@settings(max_examples=300 if SOAK else 100, deadline=None)
+@settings(max_examples=300 if SOAK else 20, deadline=None)
 @given(value=HOSTILE.filter(bool), other=HOSTILE.filter(bool), reason=HOSTILE)
 def test_no_text_is_more_than_a_literal(value: str, other: str, reason: str) -> None:
     frame = pl.DataFrame({"town": [value, *[other] * 40, *["right"] * 40]})

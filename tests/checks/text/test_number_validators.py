@@ -19,6 +19,7 @@ from assay.checks.text.formats import parser
 from assay.checks.text.number_validators import LONGEST
 from assay.errors import AssayError
 from assay.optional import ExtraMissing
+from tests.conftest import SOAK
 
 NAMES = number_validators._stdnum_names()
 # No register has such a number, and a validator was made for none of them.
@@ -105,7 +106,7 @@ def test_every_validator_can_be_named_and_takes_any_text() -> None:
         assert read.filter(other_digits).null_count() == other_digits.sum(), name
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300 if SOAK else 40, deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_stops_a_phone(text: str) -> None:
     assert all(read is None or read.startswith("+") for read in spellings("phone:DE", [text, "+49" + text]))

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from assay.checks import Contract, Field, Timestamp, validate, validate_spilled
+from assay.checks.validation import blocks
 from assay.checks.validation.dtype_notes import MOST
 
 CASES: list[tuple[Any, list[str], str]] = [
@@ -76,8 +77,8 @@ def test_typed_values_and_whole_columns_have_no_note() -> None:
     assert note(validate(pl.DataFrame({"v": ["1"]}), contract_of(int))) == ""
 
 
-@pytest.mark.usefixtures("small_blocks")
-def test_the_first_thousand_texts_are_looked_at_also_on_disk(tmp_path: Path) -> None:
+def test_the_first_thousand_texts_are_looked_at_also_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ROWS", 300)  # so that the thousand are of several, and the last ones of others
     batch = pl.DataFrame({"v": [*["1", "1,5"] * MOST, *["x"] * 2 * MOST]})
     outcome = validate(batch, contract_of(float))
     assert note(outcome) == '1,000 of the first 1,000 texts that cannot be read fit Field(decimal=",").'

@@ -111,11 +111,11 @@ def test_the_addresses_are_those_of_the_rule_about_them(text: str) -> None:
     assert redact(text) == of_rule.sub("‹email›", text)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("shape", ["a", "a.", "a-", "a@", "@", "@a", "a@a.", "1", "1 ", "11-", "x@y.zz ", "+1", "("])
 def test_work_grows_as_the_text_does(shape: str) -> None:
     """With its square, these would take many minutes."""
-    text = shape * (600_000 // len(shape))
+    text = shape * (200_000 // len(shape))
     assert len(redact(text)) <= len(text) * 2
     assert card_spans(text) == [] or shape == "1 " or shape == "11-"
     assert len(mask(person(city=text), People)["city"].item()) == SHOWN + 1

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from assay.checks import Contract, Field, rule, validate, validate_spilled
 from assay.checks.validation import blocks
 from assay.checks.validation.batch_counts import BatchCounts
+from tests.conftest import SOAK
 
 PAIR = ["customer", "qty"]
 CANONICAL = {
@@ -143,6 +144,7 @@ def published_of(rows: list[Row]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"id": str, "customer": str, "qty": int, "name": str, "code": str})
 
 
+@settings(max_examples=300 if SOAK else 8)
 @given(ROWS, PUBLISHED)
 def test_validation_equals_the_oracle(rows: list[Row], published: list[Row]) -> None:
     frame, kept = batch_of(rows), published_of(published)
@@ -196,7 +198,7 @@ def means(profile: BatchCounts) -> dict[str, float | None]:
     return {column: found["mean"] for column, found in profile.items() if "mean" in found}
 
 
-@settings(max_examples=20)
+@settings(max_examples=300 if SOAK else 6)
 @given(ROWS, PUBLISHED, st.sampled_from(list(SOURCES)))
 def test_a_spilled_batch_is_judged_like_one_in_memory(rows: list[Row], published: list[Row], kind: str) -> None:
     frame, kept = batch_of(rows), published_of(published)

@@ -22,6 +22,7 @@ from assay.assets.sources.landing.scan import scan_partition
 from assay.assets.support.upstream import Summary, replay
 from assay.errors import AssayError
 from assay.features import Partitioning
+from tests.conftest import SOAK
 
 BANKING77 = Path(__file__).parents[5] / "shared" / "data" / "banking77"
 TICKET = ("ticket_id", "customer_id", "created_at", "channel", "text", "intent")
@@ -63,11 +64,18 @@ class Upstream:
 
 
 @pytest.fixture(scope="module", params=["generated", "banking77"])
-def upstream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Upstream:
+def any_upstream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Upstream:
     if request.param == "banking77" and not BANKING77.is_dir():
         pytest.skip(f"the real tickets are not at {BANKING77}")
     landing = tmp_path_factory.mktemp(request.param) / "landing"
     return Upstream(landing, BANKING77 if request.param == "banking77" else None)
+
+
+@pytest.fixture(scope="module", params=[False, True] if SOAK else [False])
+def upstream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Upstream:
+    """The invented tickets; in the soak the real ones, too, of which only the texts are others."""
+    landing = tmp_path_factory.mktemp("upstream") / "landing"
+    return Upstream(landing, BANKING77 if request.param and BANKING77.is_dir() else None)
 
 
 def _records(file: Path) -> list[Row | str]:
@@ -140,11 +148,11 @@ def _ticket_rules(row: Row | str, seen: set[str], customers: set[str], day: str)
     return broken
 
 
-def test_exactly_the_planted_ticket_rows_break_exactly_their_rule(upstream: Upstream) -> None:
-    customers = {customer["customer_id"] for customer in upstream.customers}
+def test_exactly_the_planted_ticket_rows_break_exactly_their_rule(any_upstream: Upstream) -> None:
+    customers = {customer["customer_id"] for customer in any_upstream.customers}
     seen: set[str] = set()
     found = {}
-    for path, number, row in upstream.rows("tickets"):
+    for path, number, row in any_upstream.rows("tickets"):
         rules = _ticket_rules(row, seen, customers, path.split("/")[1])
         assert len(rules) <= 1
         if rules:
@@ -153,7 +161,7 @@ def test_exactly_the_planted_ticket_rows_break_exactly_their_rule(upstream: Upst
             assert isinstance(row, dict)
             assert re.fullmatch(r"T\d{7}", row["ticket_id"])
             seen.add(row["ticket_id"])
-    assert found == upstream.planted("tickets")
+    assert found == any_upstream.planted("tickets")
     assert set(found.values()) == {
         "text.not_null", "text.not_empty", "channel.isin", "ticket_id.unique", "row.unparsable", "row.encoding",
         "created_at.dtype", "customer_id.exists", "text.no_email", "text.no_card_number",
@@ -162,19 +170,19 @@ def test_exactly_the_planted_ticket_rows_break_exactly_their_rule(upstream: Upst
     assert {(rule, kind) for rule in ("row.unparsable", "row.encoding") for kind in (".csv", ".jsonl")} <= formats
 
 
-def test_the_readers_find_the_same_records(upstream: Upstream) -> None:
+def test_the_readers_find_the_same_records(any_upstream: Upstream) -> None:
     for source in ("tickets", "card_events"):
         places = places_of(source + "/{day}/*", Partitioning.daily("2026-01-01"))
         found: dict[str, list[Row | str]] = {}
-        for day in partitions_in(upstream.landing, places):
-            for delivery in scan_partition(upstream.landing, places, day):
-                if delivery.path in upstream.files:
+        for day in partitions_in(any_upstream.landing, places):
+            for delivery in scan_partition(any_upstream.landing, places, day):
+                if delivery.path in any_upstream.files:
                     assert delivery.superseded_by is None
                     frame = read_delivery(delivery, delivery.content())
                     rows = frame.drop("_row_number", "_defect", "_line", "_json", strict=False).iter_rows(named=True)
                     defects = frame["_defect"].to_list()
                     found[delivery.path] = [f"row.{d}" if d else r for r, d in zip(rows, defects, strict=True)]
-        assert found == {path: rows for path, rows in upstream.files.items() if path.startswith(source)}
+        assert found == {path: rows for path, rows in any_upstream.files.items() if path.startswith(source)}
 
 
 def test_exactly_the_planted_events_break_exactly_their_rule(upstream: Upstream) -> None:
@@ -237,21 +245,23 @@ def test_counts_are_those_of_the_files(upstream: Upstream) -> None:
     assert len(raw) == 60
 
 
-def test_every_text_is_in_one_clean_ticket_on_the_days_of_its_split(upstream: Upstream) -> None:
-    planted = upstream.planted("tickets")
+def test_every_text_is_in_one_clean_ticket_on_the_days_of_its_split(any_upstream: Upstream) -> None:
+    planted = any_upstream.planted("tickets")
     clean = [
-        (p.split("/")[1], r) for p, n, r in upstream.rows("tickets") if (p, n) not in planted and isinstance(r, dict)
+        (p.split("/")[1], r)
+        for p, n, r in any_upstream.rows("tickets")
+        if (p, n) not in planted and isinstance(r, dict)
     ]
     train = [row for day, row in clean if day < "2026-09-24"]
     test = [row for day, row in clean if day >= "2026-09-24"]
     assert all(row["intent"] for row in test)
     assert 0.94 < sum(row["intent"] is not None for row in train) / len(train) < 0.96
-    if upstream.tickets is None:
+    if any_upstream.tickets is None:
         assert (len(train), len(test)) == (4_600, 1_400)
         assert len({row["text"] for row in train + test}) == 6_000
         return
     for rows, split in ((train, "train.csv"), (test, "test.csv")):
-        with (upstream.tickets / split).open(newline="", encoding="utf-8") as stream:
+        with (any_upstream.tickets / split).open(newline="", encoding="utf-8") as stream:
             real = {row["text"]: row["category"] for row in csv.DictReader(stream)}
         assert Counter(row["text"] for row in rows) == Counter(list(real))
         assert all(row["intent"] in (real[row["text"]], None) for row in rows)
