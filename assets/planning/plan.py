@@ -5,7 +5,7 @@ partition by partition, all its stale steps of a partition in one run.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from assay.assets.planning.grouped import counted, grouped
@@ -172,7 +172,7 @@ def _due_as_a_whole(stage: Sequence[Step], env: Resources, memory: PlanMemory) -
     for _ in range(len(stage) + 1):
         if not due:
             return
-        yield PlannedRun(None, with_downstream(stage, due))
+        yield PlannedRun(None, with_downstream(stage, due, memory.waits))
         memory.refresh()
         again = memory.once_more()
         due = tuple(
@@ -244,12 +244,15 @@ def _everything(stage: Sequence[Step], env: Resources) -> Callable[[Step], Seque
     return of
 
 
-def with_downstream(stage: Sequence[Step], due: Sequence[Step]) -> tuple[Step, ...]:
-    """The due steps and everything after them in the stage that they may make stale."""
+def with_downstream(
+    stage: Sequence[Step], due: Sequence[Step], waits: Callable[[Step, Set[str]], bool] = lambda step, made: False
+) -> tuple[Step, ...]:
+    """The due steps and everything after them in the stage that they may make stale; but not what `waits` all the same, although
+    these tables are made. A run of it would do nothing, and the lineage would have it as one that failed."""
     tables = {table for step in due for table in step.outputs}
     chosen = []
     for step in stage:
-        if step in due or tables & set(step.reads):
+        if step in due or (tables & set(step.reads) and not waits(step, tables)):
             chosen.append(step)
             tables |= set(step.outputs)
     return tuple(chosen)

@@ -5,11 +5,11 @@ time, whatever was found stale: a plan with a memory is the same as one without.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from datetime import UTC, datetime, timedelta
 
 from assay.assets.steps.plan_store import Forgotten, Known, Seen
-from assay.assets.steps.step import Look, Resources, Step, look
+from assay.assets.steps.step import Look, Resources, Step, look, not_ready
 from assay.assets.steps.watched import Concern, Trust, Watched, Window
 from assay.errors import AssayError, panics_as_errors
 from assay.features.storage.delta_log import Change, Mark, changes, latest_mark
@@ -100,6 +100,14 @@ class PlanMemory:
             self.refused.add((step.name, partition))
             return False
         return found.stale
+
+    def waits(self, step: Step, made: Set[str]) -> bool:
+        """Whether a step without partitions was found to wait, and waits for a table that is not among those to be `made`."""
+        seen = self._known[step.name].seen.get(_ONE)
+        if step.batches or not (seen.waits if seen else _ONE in self._env.plans.waits(step.name)):
+            return False
+        reason = not_ready(step, self._env, None)  # what it waits for first is seldom dear to find
+        return reason is not None and reason.table not in ("", *made)
 
     def once_more(self) -> dict[str, set[str]]:
         """By step, the partitions that others displaced, and those that were refused or waited, now that a table that the step

@@ -151,6 +151,35 @@ def test_daily_steps_that_follow_each_other_are_one_run(new_shop: Any) -> None:
     ]
 
 
+FOLLOWING = """
+from assay import Feature, OnDemandView, Spine, TrainingSet
+
+double = OnDemandView("double", [Feature("spent", 2 * pl.col("once"))], uses=["spending:spent_1d as once"])
+later = TrainingSet(
+    "later",
+    Spine(source="clean/orders", keys=["shopper"], event_time="at"),
+    features=["double:spent"],
+    label="amount",
+    until="2026-03-03",
+)
+"""
+
+
+def test_what_waits_all_the_same_is_not_run_with_what_it_follows(new_shop: Any) -> None:
+    """It would do nothing, and the lineage would have it as a run that failed."""
+    shop = new_shop
+    shop.drop(1, shop.csv(1, 1.0))
+    shop.redeclare(lambda text: text + FOLLOWING)
+    assert [result.unit.tables for result in shop.run().results] == [ALL, ("features/double",)]
+    shop.redeclare(lambda text: text.replace("2 * pl.col", "3 * pl.col"))
+    assert due(shop) == [(None, ("features/double",))], "also where it was seen to wait by an earlier plan"
+    shop.run()
+    shop.drop(2, shop.csv(2, 2.0))
+    assert [result.unit.tables for result in shop.run().results] == [ALL, ("training/later",)]
+    shop.redeclare(lambda text: text.replace("3 * pl.col", "4 * pl.col"))
+    assert due(shop) == [(None, ("features/double", "training/later"))], "and what can be made follows"
+
+
 def test_what_was_never_made_names_what_it_waits_for(shop: Any) -> None:
     """A training set of a view that does not exist waits for ever; that is not `up to date`."""
     spine = Spine(source="clean/orders", keys=["order_id"], event_time="at")
