@@ -12,11 +12,11 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 
 from assay.assets.dagster.jobs import HIDDEN, hidden_tag, tables_of
+from assay.lineage.events.process import look_at
 
 PROCESS_TAG = f"{HIDDEN}assay.process"  # on a run: host, process and its start
 UNFINISHED = [
@@ -33,7 +33,10 @@ GONE = "Its process is gone. What it had published stays; it is requested again.
 
 
 def process_tag() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+    """This process: its host, its id and when it started, in clock ticks since the machine's start; nothing for what the system
+    does not tell."""
+    seen = look_at(os.getpid())
+    return f"{socket.gethostname()}:{os.getpid()}:{seen[1] if seen else ''}"
 
 
 def has_ended(process: str) -> bool:
@@ -107,7 +110,8 @@ def _key(run_id: str) -> str:
 
 
 def _alive(process: str) -> bool:
-    """Whether a process of this machine (`number:start`) is there, and not another one with its number."""
+    """Whether a process of this machine (`number:start`) goes on, and not another one with its number. One that was killed keeps
+    its number until its parent has looked, which may be never: it does not go on."""
     number, _, started = process.partition(":")
     try:
         os.kill(int(number), 0)
@@ -115,12 +119,5 @@ def _alive(process: str) -> bool:
         return False
     except PermissionError:
         pass
-    return not started or _started(int(number)) in (started, "")
-
-
-def _started(process: int) -> str:
-    """When a process started, in ticks since the machine did; empty where the system does not tell."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    seen = look_at(int(number))
+    return seen is None or (seen[0] and started in (str(seen[1]), ""))

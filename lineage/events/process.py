@@ -38,14 +38,25 @@ def is_alive(process: Process | None) -> bool | None:
         return False
     except OSError:
         pass  # it is there and somebody else's
-    stat = _stat(process.pid)
-    return None if stat is None else stat[0] not in _ENDED and stat[1] == process.started
+    found = look_at(process.pid)
+    return None if found is None else found == (True, process.started)
+
+
+def look_at(pid: int) -> tuple[bool, int] | None:
+    """Whether a process goes on, and when it started, in clock ticks since the machine's start; None where it may not be looked
+    at, or there is none."""
+    try:
+        content = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = content.rpartition(")")[2].split()  # after the name, which may hold anything
+    return fields[0] not in _ENDED, int(fields[19])
 
 
 @cache
 def _process(pid: int) -> Process | None:
-    machine, stat = _machine(), _stat(pid)
-    return Process(machine, pid, stat[1]) if machine and stat else None
+    machine, found = _machine(), look_at(pid)
+    return Process(machine, pid, found[1]) if machine and found else None
 
 
 @cache
@@ -55,13 +66,3 @@ def _machine() -> str:
     except OSError:
         return ""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def _stat(pid: int) -> tuple[str, int] | None:
-    """(state, start) of a process, or None where it may not be looked at."""
-    try:
-        content = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    fields = content.rpartition(")")[2].split()  # after the name, which may hold anything
-    return fields[0], int(fields[19])

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import socket
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +16,14 @@ import pytest
 from assay.assets.dagster import run_recovery
 from assay.assets.dagster.definitions import definitions_of
 from assay.assets.dagster.failures import PlainFailure
-from assay.assets.dagster.run_recovery import PROCESS_TAG, SILENT_SECONDS, beating, end_killed_runs, process_tag
+from assay.assets.dagster.run_recovery import (
+    PROCESS_TAG,
+    SILENT_SECONDS,
+    beating,
+    end_killed_runs,
+    has_ended,
+    process_tag,
+)
 from assay.assets.dagster.run_requests import (
     ATTEMPTS,
     OUTAGES,
@@ -26,6 +36,7 @@ from assay.assets.dagster.run_requests import (
     read_memory,
     write_memory,
 )
+from assay.lineage.events.process import look_at
 
 
 class Sensor:
@@ -184,6 +195,20 @@ def test_a_run_that_was_killed_before_it_could_say_anything_is_ended(
     monkeypatch.setattr(run_recovery, "SILENT_SECONDS", -1)
     end_killed_runs(instance, ours if tables else {"raw/orders"})
     assert (_status(instance, run) == dg.DagsterRunStatus.FAILURE) is gone
+
+
+def test_one_that_was_killed_and_still_has_its_number_has_ended() -> None:
+    """Its parent has not looked yet: where the first process of a container never does, that stays so."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        seen = look_at(child.pid)
+        assert seen is not None
+        tag = f"{socket.gethostname()}:{child.pid}:{seen[1]}"
+        assert not has_ended(tag)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        os.kill(child.pid, 0)
+        assert has_ended(tag)
+        assert has_ended(tag.rpartition(":")[0]), "of a tag of an earlier version, too"
 
 
 def _failing(problem: Exception) -> dg.OpDefinition:
