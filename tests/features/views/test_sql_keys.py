@@ -36,7 +36,7 @@ QUERIES: Mapping[str, set[str]] = {
     "with s as (select e.k, e.x from clean.e e) "
     "select t.k, sum(s.x + o.x) as n from clean.t t join s on s.k = t.k cross join s as o group by t.k": NONE,
     "with s(k, x) as (select e.x, e.k from clean.e e) "
-    "select t.k, count(*) as n from clean.t t left join s on s.k = t.k group by t.k": T,
+    "select t.k, count(*) as n from clean.t t left join s on s.x = t.k group by t.k": BOTH,
     "select s.who as k, s.n from (select t.k as who, count(*) as n from clean.t t group by t.k) s": T,
     "select t.k, sum(e.x) as n from clean.t t full join clean.e e on e.k = t.k group by t.k": NONE,
     "select t.k, count(*) as n from clean.t t semi join clean.e e on e.x = t.x group by t.k": NONE,
