@@ -50,7 +50,7 @@ tests: $(VENV)/.dev
 	$(PYTEST) $(CHOSEN)
 
 browser:  ## Debian's chromium, for the tests that look at the UI
-	@command -v chromium >/dev/null || sh tests/install-chromium.sh
+	@command -v chromium-headless-shell >/dev/null || sh tests/install-chromium.sh
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …")'

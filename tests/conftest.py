@@ -63,13 +63,15 @@ for name in [name for name in os.environ if name.startswith(("ASSAY_", "DAGSTER_
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
-    """A folder by its name that a function fills once in a test session, also when several processes share the tests."""
+    """A folder that a function fills once in a test session, also when several processes share the tests. A name is of the
+    function's module: another module may use it too. What changes the folder changes a copy."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def once(name: str, make: Callable[[Path], None]) -> Path:
-        folder, unfinished = base / name, base / f"{name}.part"
-        with (base / f"{name}.lock").open("w") as lock:
+        own = f"{make.__module__}.{name}"
+        folder, unfinished = base / own, base / f"{own}.part"
+        with (base / f"{own}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
                 shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,23 +1,13 @@
 """Dagster's UI in a browser: what is red on a page, and how a page is waited for."""
 
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
-import pytest
-from playwright.sync_api import Page, TimeoutError, sync_playwright
+from playwright.sync_api import Page, TimeoutError
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.chromium import chromium
+
 # The words of all that is drawn in a colour of this hue; for an icon, the words that it stands beside.
 _DRAWN_IN = """hue => {
     const is = {
@@ -46,14 +36,10 @@ _DRAWN_IN = """hue => {
 @contextmanager
 def browsing() -> Iterator[Page]:
     """A page of a browser of its own."""
-    if not CHROMIUM:
-        pytest.skip("there is no chromium (make browser)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1800, "height": 1000}, timezone_id="UTC")
         page.set_default_timeout(90_000)
         yield page
-        browser.close()
 
 
 def drawn_in(page: Page, hue: str) -> list[str]:

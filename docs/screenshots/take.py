@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from rich.text import Text
 
 FOLDER = Path(__file__).parent
 ASSAY = Path(sys.executable).with_name("assay")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-headless-shell")
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

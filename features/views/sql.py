@@ -14,6 +14,7 @@ import polars as pl
 from assay.errors import AssayError
 from assay.features.views.columns import ColumnLineage
 from assay.features.views.duckdb_query import Staged, run_query
+from assay.features.views.sql_keys import tables_by_keys
 from assay.features.views.sql_lineage import sql_lineage
 from assay.features.views.sql_query import SqlQuery
 from assay.features.views.timestamps import INSTANT, instant, microseconds, parse_duration, utc
@@ -150,17 +151,19 @@ class SqlTransformation:
         return {name: lineage[name] for name in (*self.keys, *self.times, *self.features)}
 
     def rows_read(self) -> tuple[RowsRead, ...]:
-        """Of the tables from whose columns of the same name the entity's keys come. Of others there is no telling which rows
-        are behind one of the view's."""
-        lineage = self.column_lineage()
-        reads = []
-        for table in self.sources():
-            by_keys = all((table, key) in _direct(lineage, key) for key in self.keys)
-            if by_keys and table in self.windows:
-                reads.append(RowsRead(table, *self.windows[table]))
-            elif by_keys and not self.windows and _direct(lineage, self.times[0]) == [(table, self.times[0])]:
-                reads.append(RowsRead(table, self.times[0]))
-        return tuple(reads)
+        """Of the tables of which a row of the view depends on the rows with its keys alone. Of others there is no telling which
+        rows are behind one of the view's."""
+        tables = {table.replace("/", ".", 1): table for table in self.sources()}
+        schema = {name: self._columns_of(table) for name, table in tables.items()}
+        alike = self.keys if self.windows else (*self.keys, self.times[0])
+        found = {tables[name] for name in tables_by_keys(self.query.text, schema, alike)}
+        if self.windows:
+            return tuple(
+                RowsRead(table, *self.windows[table])
+                for table in self.sources()
+                if table in found and table in self.windows
+            )
+        return tuple(RowsRead(table, self.times[0]) for table in self.sources() if table in found)
 
     def definition(self) -> dict[str, Any]:
         windows = {table: [time, microseconds(width)] for table, (time, width) in sorted(self.windows.items())}
@@ -181,8 +184,3 @@ class SqlTransformation:
         """The columns of a table that the query names, with that by which rows are cut."""
         time = [self.windows[table][0]] if table in self.windows else []
         return list(dict.fromkeys([*self.query.named[table], *time]))
-
-
-def _direct(lineage: ColumnLineage, column: str) -> list[tuple[str, str]]:
-    sources = lineage[column]
-    return [] if sources == "unknown" else sources["direct"]

@@ -28,7 +28,7 @@ _MORE_ROWS = frozenset(["generate_subscripts", "generate_series", "unnest"])  # 
 _NOT_FOLLOWED = (exp.Anonymous, exp.AnonymousAggFunc, exp.Columns, exp.Lambda, exp.Star, exp.TableColumn)
 
 
-class _NotKnown(Exception):
+class NotKnown(Exception):
     """What is being looked at cannot be followed."""
 
 
@@ -55,7 +55,7 @@ class _Relation:
     def of(self, column: str) -> _Sources:
         sources = self.columns.get(column)
         if sources is None:
-            raise _NotKnown
+            raise NotKnown
         return sources
 
     @property
@@ -86,7 +86,7 @@ def sql_lineage(sql: str, schema: Mapping[str, Iterable[str]], columns: Sequence
     query = _parsed(sql)
     try:
         names = list(columns) if columns is not None else _names(query, schema)
-    except _NotKnown:
+    except NotKnown:
         raise AssayError(
             "The names of the query's columns cannot be derived: name every column (… AS name), name the tables it reads in "
             "the schema, or pass the result's columns."
@@ -95,7 +95,7 @@ def sql_lineage(sql: str, schema: Mapping[str, Iterable[str]], columns: Sequence
         raise AssayError("Two columns of the query have the same name: name them apart (… AS name).")
     try:
         relation = _resolved(query, schema)
-    except _NotKnown:
+    except NotKnown:
         return dict.fromkeys(names, "unknown")
     outputs = list(relation.columns.values())
     if len(outputs) != len(names):
@@ -125,14 +125,14 @@ def _names(query: exp.Query, schema: Mapping[str, Iterable[str]]) -> list[str]:
     for item in outer.expressions:
         plain = isinstance(item, exp.Column) and not item.args.get("db")
         if not (isinstance(item, exp.Alias | exp.Star) or plain) or item.find(exp.Columns):
-            raise _NotKnown  # DuckDB makes a name from the text of the expression
+            raise NotKnown  # DuckDB makes a name from the text of the expression
     spelt = {name.lower(): name for table in schema.values() for name in table}
     spelt |= {alias.alias.lower(): alias.alias for alias in query.find_all(exp.Alias)}
     spelt |= {alias.alias.lower(): alias.alias for alias in outer.expressions if isinstance(alias, exp.Alias)}
     starred = any(item.is_star for item in outer.expressions)
-    qualified = _first_select(_qualified(query, schema)) if starred else outer
+    qualified = _first_select(qualified_query(query, schema)) if starred else outer
     if any(item.is_star for item in qualified.expressions):
-        raise _NotKnown
+        raise NotKnown
     return [spelt.get(item.alias_or_name.lower()) or str(item.alias_or_name) for item in qualified.expressions]
 
 
@@ -140,7 +140,7 @@ def _first_select(query: exp.Expr) -> exp.Select:
     while isinstance(query, exp.SetOperation | exp.Subquery):
         query = query.this
     if not isinstance(query, exp.Select):
-        raise _NotKnown
+        raise NotKnown
     return query
 
 
@@ -149,22 +149,22 @@ def _resolved(query: exp.Query, schema: Mapping[str, Iterable[str]]) -> _Relatio
         f"t{number}": _Relation({name.lower(): _Sources(frozenset([(table, name)])) for name in names})
         for number, (table, names) in enumerate(schema.items())
     }
-    return _Reader(tables).query(_qualified(query, schema), {}, {})
+    return _Reader(tables).query(qualified_query(query, schema), {}, {})
 
 
-def _qualified(query: exp.Query, schema: Mapping[str, Iterable[str]]) -> exp.Query:
+def qualified_query(query: exp.Query, schema: Mapping[str, Iterable[str]]) -> exp.Query:
     """The query with every column written as table.column and stars spelt out; tables are called t0, t1, … as in schema."""
     query = query.copy()
     numbers = {table.lower(): f"t{number}" for number, table in enumerate(schema)}
     named = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
     if named & (set(numbers.values()) | set(numbers)):
-        raise _NotKnown  # whether a name means the table or the part of the query depends on where it stands
+        raise NotKnown  # whether a name means the table or the part of the query depends on where it stands
     for table in list(query.find_all(exp.Table)):
         name = ".".join(part.name for part in table.parts).lower()
         if name in named:
             continue
         if name not in numbers or not isinstance(table.this, exp.Identifier):
-            raise _NotKnown
+            raise NotKnown
         alias = table.alias or table.parts[-1].name
         table.set("this", exp.to_identifier(numbers[name], quoted=True))
         table.set("db", None)
@@ -172,14 +172,14 @@ def _qualified(query: exp.Query, schema: Mapping[str, Iterable[str]]) -> exp.Que
         if not table.alias:
             table.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
     if _ambiguous(query, {name.lower() for names in schema.values() for name in names}):
-        raise _NotKnown
+        raise NotKnown
     types: dict[str, Any] = {
         numbers[table.lower()]: dict.fromkeys((f'"{name}"' for name in names), "int") for table, names in schema.items()
     }
     try:
         return qualify(query, schema=types, dialect="duckdb")
     except SqlglotError:
-        raise _NotKnown from None
+        raise NotKnown from None
 
 
 def _ambiguous(query: exp.Query, names: set[str]) -> bool:
@@ -212,7 +212,7 @@ class _Reader:
         with_ = node.args.get("with_")
         if with_ is not None:
             if with_.args.get("recursive"):
-                raise _NotKnown
+                raise NotKnown
             parts = dict(parts)
             for cte in with_.expressions:
                 parts[cte.alias] = _renamed(self.query(cte.this, parts, scope), cte)
@@ -222,12 +222,12 @@ class _Reader:
             return self.combined(node, parts, scope)
         if isinstance(node, exp.Select) and not _given(node) - _SELECT:
             return self.select(node, parts, scope)
-        raise _NotKnown
+        raise NotKnown
 
     def combined(self, node: exp.SetOperation, parts: _Scope, scope: _Scope) -> _Relation:
         left, right = self.query(node.this, parts, scope), self.query(node.expression, parts, scope)
         if len(left.columns) != len(right.columns):
-            raise _NotKnown
+            raise NotKnown
         both = zip(left.columns.items(), right.columns.values(), strict=True)
         union = isinstance(node, exp.Union)
         columns = {name: (one if not union else one and other and one | other) for (name, one), other in both}
@@ -247,17 +247,17 @@ class _Reader:
                 rows |= relation.rows
         for join in joins:
             if _given(join) - _JOIN or join.method not in ("", "ASOF") or join.kind == "POSITIONAL":
-                raise _NotKnown
+                raise NotKnown
             if join.args.get("on"):
                 rows |= self.every(join.args["on"], parts, scope)
         windows = {item.this.name: item for item in node.args.get("windows") or ()}
         for item in node.expressions:
             functions = {function.name.lower() for function in item.find_all(exp.Anonymous)}
             if item.find(exp.UDTF, exp.Explode) or functions & _MORE_ROWS or item.is_star:
-                raise _NotKnown
+                raise NotKnown
         columns = {item.alias_or_name: self.projected(item, parts, scope, windows) for item in node.expressions}
         if len(columns) < len(node.expressions):
-            raise _NotKnown
+            raise NotKnown
         made = _Relation(columns)
         for clause in ("where", "having", "qualify"):
             if node.args.get(clause):
@@ -272,16 +272,16 @@ class _Reader:
         if isinstance(node, exp.Subquery):
             return _renamed(self.query(node, parts, outer), node)
         if not isinstance(node, exp.Table) or _given(node) - {"this", "alias"}:
-            raise _NotKnown
+            raise NotKnown
         relation = parts.get(node.name) or self.tables.get(node.name)
         if relation is None:
-            raise _NotKnown
+            raise NotKnown
         return _renamed(relation, node)
 
     def projected(self, item: exp.Expr, parts: _Scope, scope: _Scope, windows: Mapping[str, Any]) -> Any:
         try:
             return self.sources(item, parts, scope, windows)
-        except _NotKnown:
+        except NotKnown:
             return None
 
     def groups(self, node: exp.Select, parts: _Scope, scope: _Scope, made: _Relation) -> frozenset[Source]:
@@ -346,12 +346,12 @@ class _Reader:
             values = (relation.of(name) for name in relation.columns)
             return _union(values) | _Sources(indirect=relation.rows)
         if isinstance(node, _NOT_FOLLOWED):
-            raise _NotKnown
+            raise NotKnown
         direct, chosen = _roles(node)
         if isinstance(node, exp.Window) and node.args.get("alias"):
             name = node.args["alias"].name
             if name not in windows:
-                raise _NotKnown
+                raise NotKnown
             chosen = [*chosen, *windows[name].iter_expressions()]
         return _union(of(child) for child in direct) | _Sources(indirect=_union(of(child) for child in chosen).every)
 
@@ -373,10 +373,10 @@ def _roles(node: exp.Expr) -> tuple[list[exp.Expr], list[exp.Expr]]:
 
 def _column(node: exp.Column, scope: _Scope, own: _Relation | None) -> _Sources:
     if node.args.get("db"):
-        raise _NotKnown
+        raise NotKnown
     relation = scope.get(node.table) if node.table else own
     if relation is None:
-        raise _NotKnown
+        raise NotKnown
     return relation.of(node.name)
 
 
@@ -387,7 +387,7 @@ def _renamed(relation: _Relation, node: exp.Expr) -> _Relation:
     if not names:
         return relation
     if len(set(names)) != len(relation.columns):
-        raise _NotKnown
+        raise NotKnown
     return _Relation(dict(zip(names, relation.columns.values(), strict=True)), relation.rows)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.chromium import chromium
 from tests.conftest import SOAK
 from tests.served import free_ports
 
@@ -31,10 +32,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\S+)\n")
 INSTALLS = re.compile(r"^(python -m venv|pip install) .*\n", re.MULTILINE)
 SERVES = "assay up\n"
-CHROMIUM = Path("/usr/bin/chromium")
 SERVED = """{ assetNodes { assetKey { path } } assetNodeOrError(assetKey: {path: ["clean", "refunds"]}) { ... on AssetNode {
     assetChecksOrError { ... on AssetChecks { checks { name } } } } } }"""
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
 @dataclass
@@ -147,12 +146,9 @@ def look(dagster: str, console: str) -> None:
             break
         time.sleep(1)
     assert assets <= found[0] and rules <= found[1]
-    if not (SOAK and CHROMIUM.exists()):
+    if not SOAK:
         return
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1800, "height": 1000})
         page.set_default_timeout(60_000)
         page.goto(f"{dagster}/assets/predictions/large_orders?view=lineage&lineageScope=upstream&lineageDepth=9")
@@ -161,7 +157,6 @@ def look(dagster: str, console: str) -> None:
         page.goto(f"{dagster}/assets/clean/refunds?view=checks")
         for rule in sorted(rules):
             page.get_by_text(rule, exact=True).first.wait_for()
-        browser.close()
 
 
 @pytest.fixture(scope="module")

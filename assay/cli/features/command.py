@@ -196,6 +196,7 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, un
     from assay.why.features import shown_served
     from assay.why.shown import classes_of_lake
 
+    known = checked_known_at(known_at, "--known-at")
     wanted: dict[str, list[str]] = {}
     for key in keys:
         column, equals, value = key.partition("=")
@@ -205,7 +206,7 @@ def get(view: str, keys: tuple[str, ...], at: datetime | None, known_at: str, un
     moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     lake = open_store().lake
     asked = request_from_texts(wanted, request_inputs(lake, view))
-    frame, views = served(lake, view, asked, moment, known_at=checked_known_at(known_at, "--known-at"))
+    frame, views = served(lake, view, asked, moment, known_at=known)
     if not unmasked:
         frame = shown_served(lake, frame, views, classes_of_lake(lake, declared_now()))
     if as_json:

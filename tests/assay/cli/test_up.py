@@ -3,7 +3,6 @@ are loaded by themselves, broken ones stop nothing, and no process outlives it."
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from assay.cli.init import project_files
+from tests.chromium import chromium
 from tests.declared import IMPORTS, daily_source
 from tests.served import Served, can_be_bound, none_left, processes_of
 
@@ -66,11 +66,8 @@ def elsewhere() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium (make browser)")
 def test_a_browser_on_another_page_does_nothing(served: Served, elsewhere: str) -> None:
     """Requests that a browser sends without asking first, as any page on the web could make them."""
-    from playwright.sync_api import sync_playwright
-
     script = """async ([address, stop]) => {
         const query = `${address}?query=${encodeURIComponent(stop)}`;
         await fetch(query, {method: 'POST', mode: 'no-cors', body: ''}).catch(() => 0);
@@ -82,15 +79,12 @@ def test_a_browser_on_another_page_does_nothing(served: Served, elsewhere: str) 
             live.onerror = () => done('refused');
         });
     }"""
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+    with chromium() as browser:
         page = browser.new_page()
         page.goto(elsewhere)
         answer = page.evaluate(
             script, [f"http://127.0.0.1:{served.port}/graphql", STOP % json.dumps(served.sensor()["id"])]
         )
-        browser.close()
     assert answer == "refused"
     assert served.sensor()["sensorState"]["status"] == "RUNNING"
 

@@ -1,7 +1,6 @@
 """A console that is really served, and pages of it in a real browser."""
 
 import os
-import shutil
 import socket
 import threading
 import time
@@ -13,9 +12,6 @@ from typing import Any, Literal
 import uvicorn
 from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium")
-_QUIET = ("quic", "background-networking", "component-update", "sync")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in _QUIET)]
 SHOTS = os.environ.get("CONSOLE_SHOTS")  # a folder to keep what the walk saw
 
 

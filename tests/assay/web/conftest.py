@@ -22,6 +22,7 @@ from assay.lineage.delivery.recorder import EventRecorder
 from assay.lineage.predictions.prediction_log import stage_predictions
 from assay.lineage.store.lineage_store import LineageStore, open_lineage_store
 from assay.web import create_router
+from tests.chromium import chromium
 
 DAYS = ["2026-09-01", "2026-09-02", "2026-09-03"]
 
@@ -122,16 +123,8 @@ def own_desk(tmp_path: Path) -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    from tests.assay.web.browsing import CHROMIUM, FLAGS
-
-    if CHROMIUM is None:
-        pytest.skip("no chromium (sh tests/install-chromium.sh)")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
