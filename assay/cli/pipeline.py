@@ -184,8 +184,8 @@ def run_steps(
     as_json: bool,
     finished: "Callable[[PlannedRunResult], None]" = lambda result: None,
 ) -> "tuple[Summary, int]":
-    """Everything that is stale, with progress; and how many lineage events could not be forwarded. `finished` is told of each
-    run that has ended."""
+    """Everything that is stale, with progress; and how many lineage events could not be forwarded. `finished` is called
+    with each run that has ended."""
     from assay.assets.dagster.materialize import materialize as run_all
     from assay.assets.dagster.materialize import open_instance, quiet
     from assay.assets.dagster.run_recovery import end_killed_runs, is_over

@@ -79,7 +79,7 @@ def open_view(
         asked: A reference; its number says which definition.
         versions: Versions of tables to read.
         learnt: The SHA-256 of the definition that is wanted where the reference has no number.
-        table: Its table, where that is none of features.
+        table: The table to open instead of the one that the view's name leads to: that of a label view.
 
     Raises:
         AssayError: The view, the version or the definition is unknown, or its rows are gone.

@@ -125,7 +125,7 @@ def declared(
 
 @cache
 def choices() -> dict[tuple[Any, ...], tuple[Source, tuple[Step, ...]]]:
-    """What may be declared, by what is said of it: the same for all worlds."""
+    """The declarations that a world may have, by their parameters. Made once for all worlds."""
     keys: list[tuple[Any, ...]] = [(0.0, "2d"), (-10.0, "2d"), (0.0, "3d"), (0.0, "2d", "manual")]
     keys.append((0.0, "2d", "0 12 * * *"))
     return {key: declared(*key) for key in keys}
